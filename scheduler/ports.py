@@ -1,0 +1,86 @@
+"""What the scheduler needs from the floor above, in its own words."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+from engines.base import Picture
+from scheduler.job import Artifact, Job, JobId
+
+
+class Clock(Protocol):
+    """Where the time comes from."""
+
+    def now(self) -> datetime:
+        """Return the present, aware, in UTC."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never jump back."""
+
+
+class Journal(Protocol):
+    """The durable record of jobs.
+
+    Every call returns only after what it wrote is on the disk; calls that come together share
+    one commit.
+    """
+
+    async def add(self, job: Job) -> Job:
+        """Record a new job.
+
+        Returns the job that an earlier call recorded under the same client and idempotency key,
+        where there is one; else the given one.
+        """
+
+    async def update(self, job: Job) -> None:
+        """Record where a job stands now; progress is left out."""
+
+    async def get(self, job_id: JobId) -> Job:
+        """Return a job.
+
+        Raises:
+            JobNotFoundError: it was never accepted.
+        """
+
+    def unfinished(self) -> AsyncIterator[Sequence[Job]]:
+        """Yield all jobs that are not finished, oldest first, in portions."""
+
+
+class ImageStore(Protocol):
+    """Where finished pictures go: object store, spool and catalogue behind one door."""
+
+    async def put(self, job: Job, index: int, picture: Picture) -> Artifact:
+        """Store PNG, then sidecar, under keys derived from the job; then enter the catalogue.
+
+        When the store is down the picture waits in the spool instead.
+
+        Raises:
+            StoreDownError: the store is down and the picture is now in the spool.
+            StoreError: the picture could not even be spooled.
+        """
+
+    async def find(self, job: Job) -> Sequence[Artifact | None]:
+        """Return for each of the job's pictures the artifact whose sidecar exists, else None.
+
+        Spooled pictures count: they are uploaded first if the store is back.
+        """
+
+    async def flush(self, job: Job) -> Sequence[Artifact]:
+        """Upload the job's spooled pictures and return the artifacts of all its pictures.
+
+        Raises:
+            StoreDownError: the store is still down.
+        """
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> datetime:
+        """Return the present in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return the event loop's kind of seconds."""
+        return time.monotonic()

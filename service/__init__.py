@@ -1,0 +1,1 @@
+"""The outside: HTTP, websockets, stores, settings, and the wiring of all parts."""

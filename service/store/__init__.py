@@ -1,0 +1,1 @@
+"""Where jobs, pictures and the catalogue are kept."""
