@@ -1,7 +1,7 @@
 """What the scheduler needs from the floor above, in its own words."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -22,19 +22,22 @@ class Clock(Protocol):
 class Journal(Protocol):
     """The durable record of jobs.
 
-    Every call returns only after what it wrote is on the disk; calls that come together share
-    one commit.
+    What a call returns is done only when it is on the disk; calls that come together share one
+    commit.
     """
 
-    async def add(self, job: Job) -> Job:
+    def add(self, job: Job) -> Awaitable[Job]:
         """Record a new job.
 
         Returns the job that an earlier call recorded under the same client and idempotency key,
         where there is one; else the given one.
         """
 
-    async def update(self, job: Job) -> None:
-        """Record where a job stands now; progress is left out."""
+    def update(self, job: Job) -> Awaitable[None]:
+        """Record where a job stands now; progress is left out.
+
+        Records are written in the order of the calls, awaited or not.
+        """
 
     async def get(self, job_id: JobId) -> Job:
         """Return a job.
@@ -42,6 +45,9 @@ class Journal(Protocol):
         Raises:
             JobNotFoundError: it was never accepted.
         """
+
+    async def last_number(self) -> int:
+        """Return the highest number given to a job, 0 when there is none."""
 
     def unfinished(self) -> AsyncIterator[Sequence[Job]]:
         """Yield all jobs that are not finished, oldest first, in portions."""

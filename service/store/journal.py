@@ -1,0 +1,166 @@
+"""The durable record of jobs, in SQLite; implements `scheduler.ports.Journal`."""
+
+import sqlite3
+from asyncio import Future
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+from engines.base import EngineName
+from scheduler.errors import JobNotFoundError
+from scheduler.job import JOB_JSON, STATUS_JSON, Job, JobId, Running, Status
+from service.store.database import Database
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+  number          INTEGER PRIMARY KEY,
+  id              TEXT NOT NULL UNIQUE,
+  client          TEXT NOT NULL,
+  idempotency_key TEXT NOT NULL,
+  engine          TEXT NOT NULL,
+  state           TEXT NOT NULL,
+  attempts        INTEGER NOT NULL,
+  crashes         INTEGER NOT NULL,
+  request         BLOB NOT NULL,
+  status          BLOB NOT NULL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS jobs_once ON jobs (client, idempotency_key)
+  WHERE idempotency_key != '';
+CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number);
+"""
+
+_OPEN = "('queued', 'running', 'storing')"
+_COLUMNS = "request, status, engine, attempts, crashes"
+_PORTION = 2000
+_Row = tuple[bytes, bytes, str, int, int]
+
+
+def _status_json(status: Status) -> bytes:
+    """Encode a status; how far the drawing is changes too often to be recorded."""
+    return STATUS_JSON.dump_json(
+        status, exclude={"progress"} if isinstance(status, Running) else None
+    )
+
+
+def _job(row: _Row) -> Job:
+    """Decode a row."""
+    request, status, engine, attempts, crashes = row
+    return replace(
+        JOB_JSON.validate_json(request),
+        status=STATUS_JSON.validate_json(status),
+        engine=EngineName(engine),
+        attempts=attempts,
+        crashes=crashes,
+    )
+
+
+class Journal:
+    """Jobs as rows: what was asked never changes, where it stands does."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, job: Job) -> Future[Job]:
+        """Record a new job, or find the one that the same client's key already made."""
+        request, status = JOB_JSON.dump_json(job, exclude={"status"}), _status_json(job.status)
+
+        def work(connection: sqlite3.Connection) -> Job:
+            added = connection.execute(
+                "INSERT INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?)"
+                " ON CONFLICT (client, idempotency_key) WHERE idempotency_key != '' DO NOTHING",
+                (
+                    job.number, job.id, job.client, job.idempotency_key, job.engine,
+                    job.status.kind, job.attempts, job.crashes, request, status,
+                ),
+            )  # fmt: skip
+            if added.rowcount:
+                return job
+            row = connection.execute(
+                f"SELECT {_COLUMNS} FROM jobs WHERE client=? AND idempotency_key=?",  # noqa: S608
+                (job.client, job.idempotency_key),
+            ).fetchone()
+            return _job(row)
+
+        return self._database.write(work)
+
+    def update(self, job: Job) -> Future[None]:
+        """Record where a job stands now."""
+        status = _status_json(job.status)
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE jobs SET state=?, status=?, engine=?, attempts=?, crashes=? WHERE number=?",
+                (job.status.kind, status, job.engine, job.attempts, job.crashes, job.number),
+            )
+
+        return self._database.write(work)
+
+    async def get(self, job_id: JobId) -> Job:
+        """Return a job, or raise `JobNotFoundError`."""
+
+        def work(connection: sqlite3.Connection) -> _Row | None:
+            row: _Row | None = connection.execute(
+                f"SELECT {_COLUMNS} FROM jobs WHERE id=?",  # noqa: S608
+                (job_id,),
+            ).fetchone()
+            return row
+
+        row = await self._database.read(work)
+        if row is None:
+            raise JobNotFoundError(f"there is no job {job_id}")
+        return _job(row)
+
+    async def page(
+        self, *, limit: int, before: int | None = None, states: Sequence[str] = ()
+    ) -> Sequence[Job]:
+        """Return up to `limit` jobs, newest first, older than number `before`."""
+        where, values = ["number < ?"], [before if before is not None else 2**62]
+        marks = ",".join("?" * len(states))
+        if states:
+            where.append(f"state IN ({marks})")
+        query = (
+            f"SELECT {_COLUMNS} FROM jobs WHERE {' AND '.join(where)}"  # noqa: S608
+            " ORDER BY number DESC LIMIT ?"
+        )
+
+        def work(connection: sqlite3.Connection) -> list[_Row]:
+            return connection.execute(query, (*values, *states, limit)).fetchall()
+
+        return [_job(row) for row in await self._database.read(work)]
+
+    async def unfinished(self) -> AsyncIterator[Sequence[Job]]:
+        """Yield the jobs that are not finished, oldest first, in portions."""
+        last = -1
+        while True:
+
+            def work(connection: sqlite3.Connection, after: int = last) -> list[Job]:
+                rows = connection.execute(
+                    f"SELECT {_COLUMNS} FROM jobs WHERE state IN {_OPEN} AND number > ?"  # noqa: S608
+                    " ORDER BY number LIMIT ?",
+                    (after, _PORTION),
+                ).fetchall()
+                return [_job(row) for row in rows]
+
+            jobs = await self._database.read(work)
+            if not jobs:
+                return
+            last = jobs[-1].number
+            yield jobs
+
+    async def counts(self) -> dict[str, int]:
+        """Return how many jobs are in each state."""
+
+        def work(connection: sqlite3.Connection) -> dict[str, int]:
+            return dict(
+                connection.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall()
+            )
+
+        return await self._database.read(work)
+
+    async def last_number(self) -> int:
+        """Return the highest number given to a job, 0 when there is none."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            number: int | None = connection.execute("SELECT max(number) FROM jobs").fetchone()[0]
+            return number or 0
+
+        return await self._database.read(work)
