@@ -8,7 +8,9 @@ SchedulerError
 ├── ShuttingDownError        shutting_down
 └── StoreError               store_error          (see scheduler.ports) the store failed
     ├── StoreDownError       store_down           it may work later
-    └── NotStoredError       not_found            there is no such object
+    ├── NotStoredError       not_found            there is no such object
+    ├── BadKeyError          bad_key              the key is not one of ours
+    └── BadPngError          bad_png              the picture is no whole PNG
 """
 
 from typing import ClassVar
@@ -77,3 +79,15 @@ class NotStoredError(StoreError):
     """There is nothing under that key."""
 
     code = "not_found"
+
+
+class BadKeyError(StoreError):
+    """The key is not one of ours."""
+
+    code = "bad_key"
+
+
+class BadPngError(StoreError):
+    """The picture is no whole PNG."""
+
+    code = "bad_png"
