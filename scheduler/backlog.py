@@ -58,6 +58,7 @@ class Backlog:
         self._entries: dict[JobId, _Waiting] = {}
         self._shares = Shares()
         self._arrivals = 0
+        self._cost = 0.0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -83,6 +84,7 @@ class Backlog:
         band.size += 1
         lane.size += 1
         self._entries[job.id] = entry
+        self._cost += job.cost
 
     def remove(self, job_id: JobId) -> Job | None:
         """Take a job out, wherever it stands; None if it is not there."""
@@ -90,6 +92,7 @@ class Backlog:
         if entry is None:
             return None
         entry.gone = True
+        self._cost -= entry.job.cost
         lane = self._lanes[entry.job.lane]
         lane.size -= 1
         band = lane.bands[entry.job.priority]
@@ -114,6 +117,11 @@ class Backlog:
     def lanes(self) -> Collection[Lane]:
         """Return the lanes in which somebody waits."""
         return self._busy()
+
+    @property
+    def mean_cost(self) -> float:
+        """The mean work of the waiting jobs in megapixel-steps; 0 when none waits."""
+        return self._cost / len(self._entries) if self._entries else 0.0
 
     def position(self, job_id: JobId) -> int | None:
         """Return about how many jobs of its lane go before it; None if it is not waiting."""

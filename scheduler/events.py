@@ -103,7 +103,7 @@ class Events:
     def subscribe(
         self, *, job_id: JobId | None = None, since: int | None = None, limit: int = LISTENER_LIMIT
     ) -> Iterator[Subscription]:
-        """Listen to all jobs or one, from now on or from event `since` (exclusive) as far as kept."""
+        """Listen to all jobs or one, from now on or from after event `since` as far as kept."""
         missed = [
             event
             for event in self._kept

@@ -47,11 +47,20 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """Waiting for its turn; `paused` jobs wait until they are resumed."""
+    """Waiting for its turn.
+
+    Attributes:
+        paused: It waits until somebody resumes it.
+        again: It ran before, so that some of its pictures may be stored already.
+        reason: Why it came back to the queue; an error code, empty at first.
+        tickets: Picture index → the engine's name for work that it may still hold.
+    """
 
     kind: Literal["queued"] = "queued"
     paused: bool = False
+    again: bool = False
     reason: str = ""
+    tickets: dict[int, str] = field(default_factory=dict)
 
 
 _NOT_YET = Progress("waiting")
@@ -63,6 +72,7 @@ class Running:
 
     Attributes:
         tickets: Picture index → the engine's name for the work, for reattaching.
+        done: Share of the whole job that is drawn, 0 to 1; never falls; not journalled.
         progress: Of the picture that moved last; not journalled.
     """
 
@@ -71,6 +81,7 @@ class Running:
     paused: bool = False
     tickets: dict[int, str] = field(default_factory=dict)
     artifacts: tuple[Artifact, ...] = ()
+    done: float = 0.0
     progress: Progress = _NOT_YET
 
 

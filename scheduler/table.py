@@ -1,5 +1,7 @@
 """The jobs that are alive, and the one place where a job's status changes."""
 
+import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterator
 from dataclasses import replace
@@ -12,6 +14,8 @@ from scheduler.ports import Journal
 
 FINISHED_KEPT = 5_000
 
+_log = logging.getLogger(__name__)
+
 
 class JobTable:
     """Jobs by id; finished ones stay for a while, the journal has them all."""
@@ -21,6 +25,7 @@ class JobTable:
         self._events = events
         self._alive: dict[JobId, Job] = {}
         self._finished: OrderedDict[JobId, Job] = OrderedDict()
+        self._unwritten: set[asyncio.Future[None]] = set()
 
     def __getitem__(self, job_id: JobId) -> Job:
         job = self._alive.get(job_id) or self._finished.get(job_id)
@@ -51,19 +56,51 @@ class JobTable:
         self._alive[job.id] = job
         self._events.publish("status", job)
 
-    def advance(
+    def restore(self, job: Job) -> None:
+        """Take in an unfinished job from the journal without announcing it."""
+        self._alive[job.id] = job
+
+    def recall(self, job: Job) -> None:
+        """Take in a finished job from the journal, so that it can be advanced again."""
+        if job.id not in self._alive:
+            self._finished[job.id] = job
+
+    async def advance(
         self,
         job_id: JobId,
         status: Status,
         *,
         attempts: int | None = None,
         crashes: int | None = None,
-    ) -> Awaitable[None]:
-        """Move a job one step and announce it; what is returned is done when it is durable.
+    ) -> None:
+        """Move a job one step, announce it, and return when that is durable.
 
         Raises:
             IllegalTransitionError: there is no such arrow.
         """
+        await self._move(job_id, status, attempts, crashes)
+
+    def move(
+        self,
+        job_id: JobId,
+        status: Status,
+        *,
+        attempts: int | None = None,
+        crashes: int | None = None,
+    ) -> None:
+        """Move a job one step and announce it; the journal follows by itself.
+
+        Raises:
+            IllegalTransitionError: there is no such arrow.
+        """
+        durable = asyncio.ensure_future(self._move(job_id, status, attempts, crashes))
+        self._unwritten.add(durable)
+        durable.add_done_callback(self._written)
+
+    def _move(
+        self, job_id: JobId, status: Status, attempts: int | None, crashes: int | None
+    ) -> Awaitable[None]:
+        """Walk an arrow: the only place where a job's status changes."""
         job = self[job_id].step(status)
         job = replace(
             job,
@@ -82,10 +119,17 @@ class JobTable:
         self._events.publish("status", job)
         return durable
 
-    def report(self, job_id: JobId, progress: Progress) -> None:
-        """Announce how far a running job is; not recorded."""
+    def _written(self, durable: asyncio.Future[None]) -> None:
+        """Note in the log what the journal could not take; a restart will find it out again."""
+        self._unwritten.discard(durable)
+        if not durable.cancelled() and (error := durable.exception()):
+            _log.error("the journal missed a step: %s", error)
+
+    def report(self, job_id: JobId, progress: Progress, done: float) -> None:
+        """Announce how far a running job is (`done` of 1); not recorded."""
         job = self[job_id]
         if isinstance(job.status, Running):
-            job = replace(job, status=replace(job.status, progress=progress))
+            status = replace(job.status, progress=progress, done=max(done, job.status.done))
+            job = replace(job, status=status)
             self._alive[job_id] = job
             self._events.publish("progress", job)

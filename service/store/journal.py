@@ -37,7 +37,7 @@ _Row = tuple[bytes, bytes, str, int, int]
 def _status_json(status: Status) -> bytes:
     """Encode a status; how far the drawing is changes too often to be recorded."""
     return STATUS_JSON.dump_json(
-        status, exclude={"progress"} if isinstance(status, Running) else None
+        status, exclude={"progress", "done"} if isinstance(status, Running) else None
     )
 
 

@@ -1,0 +1,46 @@
+"""A request that is ready to become a job: everything settled but its number and its place."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from engines.base import EngineName, Shortfall
+from engines.spec import GenerationSpec
+from scheduler.job import Job, JobId, Lane
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a client wants; see `scheduler.job.Job` for the fields."""
+
+    spec: GenerationSpec
+    engine: EngineName
+    count: int = 1
+    lane: Lane | None = None
+    priority: int = 0
+    client: str = ""
+    tags: tuple[str, ...] = ()
+    shortfalls: tuple[Shortfall, ...] = ()
+    idempotency_key: str = ""
+    digest: str = ""
+    trace: str = ""
+
+    def job(self, *, number: int, now: datetime, highres_cost: float) -> Job:
+        """Return the job; without a wish its lane follows from its cost in megapixel-steps."""
+        costly = self.spec.cost * self.count > highres_cost
+        return Job(
+            id=JobId(uuid.uuid4().hex),
+            number=number,
+            spec=self.spec,
+            engine=self.engine,
+            lane=self.lane or (Lane.HIGHRES if costly else Lane.NORMAL),
+            created_at=now,
+            count=self.count,
+            priority=self.priority,
+            client=self.client,
+            tags=self.tags,
+            shortfalls=self.shortfalls,
+            idempotency_key=self.idempotency_key,
+            digest=self.digest,
+            trace=self.trace,
+        )

@@ -1,0 +1,213 @@
+"""Lets waiting jobs onto engines that have room, and writes down how each one ends."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from engines.base import EngineName
+from engines.breaker import BreakerState
+from engines.errors import EngineDownError, LostError
+from scheduler.eta import Forecast
+from scheduler.job import Job, JobId, Queued, Running, Status, Storing
+from scheduler.outcome import Outcome, StopReason, after_error, after_stop
+from scheduler.ports import Clock, ImageStore
+from scheduler.runner import Runner
+from scheduler.station import Station
+from scheduler.table import JobTable
+from scheduler.uploads import Uploads
+
+_log = logging.getLogger(__name__)
+_tracer = trace.get_tracer("kitty_images.scheduler")
+
+
+@dataclass(slots=True)
+class _Current:
+    """A running job's task, and why it was stopped if it was."""
+
+    runner: Runner
+    task: asyncio.Task[Status]
+    reason: StopReason = StopReason.SHUTDOWN
+
+
+class Dispatch:
+    """The loop: one decision at a time, none of them waits."""
+
+    def __init__(
+        self,
+        *,
+        stations: Mapping[EngineName, Station],
+        table: JobTable,
+        images: ImageStore,
+        uploads: Uploads,
+        forecast: Forecast,
+        clock: Clock,
+    ) -> None:
+        self.paused = False
+        self._stations = stations
+        self._table = table
+        self._images = images
+        self._uploads = uploads
+        self._forecast = forecast
+        self._clock = clock
+        self._current: dict[JobId, _Current] = {}
+        self._probes: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+
+    def __contains__(self, job_id: object) -> bool:
+        return job_id in self._current
+
+    def wake(self) -> None:
+        """Look again whether somebody can go."""
+        self._wake.set()
+
+    def pause_job(self, job_id: JobId, *, paused: bool) -> None:
+        """Hold a running job at its next step boundary, or let it go on."""
+        self._current[job_id].runner.pause(paused)
+
+    async def run(self) -> None:
+        """Dispatch until cancelled."""
+        while True:
+            self._wake.clear()
+            waits = [] if self.paused else list(self._dispatch_all())
+            try:
+                await asyncio.wait_for(self._wake.wait(), min(waits, default=None))
+            except TimeoutError:
+                continue
+
+    async def stop_job(self, job_id: JobId, reason: StopReason) -> None:
+        """Stop a running job and return when its engine is free of it and its end is written."""
+        current = self._current.get(job_id)
+        if current is None:
+            return
+        current.reason = reason
+        current.task.cancel()
+        await asyncio.wait([current.task])
+        await asyncio.sleep(0)
+
+    async def drain(self, seconds: float) -> None:
+        """Dispatch nothing more; let running jobs end for a while, then send them back."""
+        self.paused = True
+        for probe in self._probes:
+            probe.cancel()
+        tasks = [current.task for current in self._current.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+        await asyncio.gather(
+            *(self.stop_job(job_id, StopReason.SHUTDOWN) for job_id in tuple(self._current))
+        )
+
+    def _dispatch_all(self) -> Iterator[float]:
+        """Begin all that can begin; yield after how many seconds it is worth looking again."""
+        now = self._clock.monotonic()
+        for station in self._stations.values():
+            if not len(station.backlog):
+                continue
+            match station.breaker.state(now):
+                case BreakerState.OPEN:
+                    yield station.breaker.wait_seconds(now)
+                case BreakerState.HALF_OPEN:
+                    self._probe(station)
+                case BreakerState.CLOSED:
+                    self._fill(station)
+
+    def _fill(self, station: Station) -> None:
+        """Seat jobs while there is room and somebody who may take it."""
+        while lanes := station.seats.open_to():
+            job = station.backlog.next(loaded=station.loaded, lanes=lanes)
+            if job is None:
+                return
+            self._begin(station, job)
+
+    def _begin(self, station: Station, job: Job) -> None:
+        """Start a job's task."""
+        runner = Runner(
+            job=job,
+            engine=station.engine,
+            gpu=station.gpu,
+            seat=station.seats.take(job.lane),
+            seats=station.seats,
+            cold=station.loaded != job.spec.model,
+            table=self._table,
+            images=self._images,
+            forecast=self._forecast,
+            clock=self._clock,
+        )
+        station.loaded = job.spec.model
+        task = asyncio.create_task(self._traced(job, runner.run()), name=f"job {job.id}")
+        self._current[job.id] = _Current(runner, task)
+        task.add_done_callback(partial(self._ended, station, job.id))
+
+    async def _traced(self, job: Job, work: Awaitable[Status]) -> Status:
+        """Run a job under a span of its own that points back at the request."""
+        asked = TraceContextTextMapPropagator().extract({"traceparent": job.trace})
+        link = Link(trace.get_current_span(asked).get_span_context())
+        with _tracer.start_as_current_span("job", context=Context(), links=[link]) as span:
+            span.set_attribute("job.id", job.id)
+            return await work
+
+    def _ended(self, station: Station, job_id: JobId, task: asyncio.Task[Status]) -> None:
+        """Write the end of a job's task, whatever it was; the task itself may never have begun."""
+        current = self._current.pop(job_id)
+        job = self._table[job_id]
+        outcome = self._outcome(station, job, current, task)
+        self._table.move(job_id, outcome.status, attempts=outcome.attempts, crashes=outcome.crashes)
+        match outcome.status:
+            case Queued(paused=False):
+                station.backlog.push(self._table[job_id], front=True)
+            case Storing():
+                self._uploads.add(job_id)
+            case _:
+                pass
+        current.runner.seat.release()
+        self.wake()
+
+    def _outcome(
+        self, station: Station, job: Job, current: _Current, task: asyncio.Task[Status]
+    ) -> Outcome:
+        """Decide how a task ended, and what that says about its engine."""
+        if task.cancelled():
+            return after_stop(job, current.reason, now=self._clock.now())
+        error = task.exception()
+        if error is None:
+            station.breaker.succeeded()
+            return Outcome(task.result(), job.attempts, 0)
+        if isinstance(error, LostError):
+            now = self._clock.monotonic()
+            gone = isinstance(error, EngineDownError)
+            station.breaker.failed(now, reason=f"{error.code}: {error}", gone=gone)
+        if not isinstance(error, Exception):
+            raise error
+        outcome = after_error(job, error, now=self._clock.now())
+        if getattr(outcome.status, "code", "") == "internal":
+            _log.error("job %s hit a bug", job.id, exc_info=error)
+        if not isinstance(job.status, Running) and not isinstance(outcome.status, Queued):
+            self._table.move(job.id, Running(self._clock.now()))
+        return outcome
+
+    def _probe(self, station: Station) -> None:
+        """Ask an engine that rested whether it is back."""
+
+        async def probe() -> None:
+            try:
+                health = await station.engine.probe()
+            finally:
+                station.probing = False
+            if health.ok:
+                station.breaker.succeeded()
+            else:
+                now = self._clock.monotonic()
+                station.breaker.failed(now, reason=health.detail, gone=True)
+            self.wake()
+
+        if not station.probing:
+            station.probing = True
+            task = asyncio.create_task(probe())
+            self._probes.add(task)
+            task.add_done_callback(self._probes.discard)

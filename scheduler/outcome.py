@@ -1,0 +1,78 @@
+"""What becomes of a job when its drawing ended badly, or the service did; pure decisions."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from engines.errors import EngineError
+from scheduler.errors import StoreError
+from scheduler.job import Artifact, Cancelled, Failed, Job, Queued, Running, Status
+
+MAX_ATTEMPTS = 3
+MAX_CRASHES = 3
+
+
+class StopReason(StrEnum):
+    """Why a running job's task was cancelled; noted before the cancel."""
+
+    USER = "cancelled_by_user"
+    SHUTDOWN = "shutdown"
+    GPU = "gpu_taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The job's next status and its counters from now on."""
+
+    status: Status
+    attempts: int
+    crashes: int
+
+
+def requeued(job: Job, reason: str) -> Queued:
+    """Return the status of a job that goes back to the queue with what it has."""
+    match job.status:
+        case Running(tickets=tickets, paused=paused) | Queued(tickets=tickets, paused=paused):
+            return Queued(again=True, reason=reason, tickets=tickets, paused=paused)
+        case _:
+            return Queued(again=True, reason=reason)
+
+
+def after_error(job: Job, error: Exception, *, now: datetime) -> Outcome:
+    """Decide what an exception in the drawing means.
+
+    1. Worth retrying, and attempts are left: back to the queue, one attempt spent.
+    2. A failure with a code of ours: failed with that code.
+    3. Anything else is a bug: failed with `internal`; the traceback is in the log.
+    """
+    attempts = job.attempts + 1
+    match error:
+        case EngineError(worth_retrying=True) if attempts < MAX_ATTEMPTS:
+            return Outcome(requeued(job, error.code), attempts, job.crashes)
+        case EngineError() | StoreError():
+            status = Failed(error.code, str(error), now, artifacts=_stored(job))
+        case _:
+            message = f"unexpected {type(error).__name__}; the log has the details"
+            status = Failed("internal", message, now, artifacts=_stored(job))
+    return Outcome(status, attempts, job.crashes)
+
+
+def after_stop(job: Job, reason: StopReason, *, now: datetime) -> Outcome:
+    """Decide what becomes of a job whose task was cancelled; no attempt is spent."""
+    status: Status = requeued(job, reason.value)
+    if reason is StopReason.USER:
+        status = Cancelled(reason.value, now, artifacts=_stored(job))
+    return Outcome(status, job.attempts, job.crashes)
+
+
+def after_crash(job: Job, *, now: datetime) -> Outcome:
+    """Decide what becomes of a job that was running when the process died."""
+    crashes = job.crashes + 1
+    if crashes >= MAX_CRASHES:
+        message = f"the service died {crashes} times while it drew this job"
+        return Outcome(Failed("poison_job", message, now), job.attempts, crashes)
+    return Outcome(requeued(job, "restart"), job.attempts, crashes)
+
+
+def _stored(job: Job) -> tuple[Artifact, ...]:
+    return job.status.artifacts if isinstance(job.status, Running) else ()

@@ -1,0 +1,186 @@
+"""Draws and stores the pictures of one job."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TypeVar
+
+from opentelemetry import trace
+
+from engines.base import Engine, Picture, Progress
+from engines.errors import EngineProtocolError
+from scheduler.errors import StoreDownError
+from scheduler.eta import Forecast
+from scheduler.gpu import Gpu
+from scheduler.job import Artifact, Job, Queued, Running, Status, Storing, Succeeded
+from scheduler.ports import Clock, ImageStore
+from scheduler.seats import Seat, Seats
+from scheduler.table import JobTable
+from scheduler.turn import PictureTurn
+
+T = TypeVar("T")
+
+_tracer = trace.get_tracer("kitty_images.scheduler")
+
+
+async def unbroken(work: Awaitable[T]) -> T:
+    """Finish the work even if we are cancelled meanwhile; the cancel takes effect afterwards."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            await asyncio.wait([task])
+        raise
+
+
+class Runner:
+    """One running job: its pictures, drawn side by side where the engine has room."""
+
+    def __init__(
+        self,
+        *,
+        job: Job,
+        engine: Engine,
+        gpu: Gpu,
+        seat: Seat,
+        seats: Seats,
+        cold: bool,
+        table: JobTable,
+        images: ImageStore,
+        forecast: Forecast,
+        clock: Clock,
+    ) -> None:
+        self._job = job
+        self._engine = engine
+        self._gpu = gpu
+        self._seat = seat
+        self._seats = seats
+        self._cold = cold
+        self._table = table
+        self._images = images
+        self._forecast = forecast
+        self._clock = clock
+        self._turns: dict[int, PictureTurn] = {}
+        self._missing: deque[int] = deque()
+        self._artifacts: dict[int, Artifact] = {}
+        self._shares_done: dict[int, float] = {}
+        self._spooled = False
+        self._paused = False
+
+    @property
+    def seat(self) -> Seat:
+        """The seat that the job was let in with."""
+        return self._seat
+
+    def pause(self, paused: bool) -> None:
+        """Hold the job's pictures at their next step boundaries, or let them go on."""
+        self._paused = paused
+        for turn in self._turns.values():
+            turn.pause(paused)
+
+    async def run(self) -> Status:
+        """Draw and store what is missing; return `Succeeded`, or `Storing` if the store is down.
+
+        Raises:
+            EngineError: a picture could not be drawn.
+            StoreError: a picture could be neither stored nor spooled.
+        """
+        was = self._job.status
+        tickets = was.tickets if isinstance(was, Queued) else {}
+        await self._table.advance(self._job.id, Running(self._clock.now(), tickets=tickets))
+        found = await self._images.find(self._job) if isinstance(was, Queued) and was.again else ()
+        self._artifacts = {a.index: a for a in found if a is not None}
+        self._missing = deque(i for i in range(self._job.count) if i not in self._artifacts)
+        if self._missing:
+            await self._draw_missing()
+        artifacts = tuple(self._artifacts[index] for index in sorted(self._artifacts))
+        if self._spooled:
+            return Storing(self._clock.now(), artifacts=artifacts)
+        return Succeeded(artifacts, self._clock.now())
+
+    async def _draw_missing(self) -> None:
+        """Draw on our seat, and on spare ones while there are some."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(len(self._missing) - 1):
+                    spare = self._seats.take_spare(self._job.lane)
+                    if spare is None:
+                        break
+                    group.create_task(self._draw_on(spare, group))
+                await self._draw_on(self._seat, group)
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+
+    async def _draw_on(self, seat: Seat, group: asyncio.TaskGroup) -> None:
+        """Draw one missing picture after another; each is stored while the next is drawn."""
+        try:
+            while self._missing:
+                index = self._missing.popleft()
+                picture = await self._draw(index)
+                group.create_task(self._keep(index, picture))
+        finally:
+            seat.release()
+
+    async def _draw(self, index: int) -> Picture:
+        """Draw one picture; the engine is free of it when this returns or raises."""
+        spec, started = self._job.spec.picture(index), self._clock.monotonic()
+        turn = self._turn(index)
+        try:
+            with _tracer.start_as_current_span("engine") as span:
+                span.set_attribute("engine", self._engine.name)
+                async with aclosing(self._engine.generate(spec, turn)) as updates:
+                    async for update in updates:
+                        match update:
+                            case Progress():
+                                self._report(index, update)
+                            case Picture():
+                                break
+                    else:
+                        raise EngineProtocolError(f"{self._engine.name} ended without a picture")
+        finally:
+            del self._turns[index]
+            turn.close()
+        seconds = self._clock.monotonic() - started
+        self._forecast.learn(self._engine.name, spec, cold=self._cold, seconds=seconds)
+        return update
+
+    def _turn(self, index: int) -> PictureTurn:
+        """Open a picture's turn, with the ticket that an earlier run may have left."""
+        status = self._table[self._job.id].status
+        ticket = status.tickets.get(index) if isinstance(status, Running) else None
+
+        async def keep(ticket: str) -> None:
+            status = self._table[self._job.id].status
+            if isinstance(status, Running):
+                tickets = {**status.tickets, index: ticket}
+                await self._table.advance(self._job.id, replace(status, tickets=tickets))
+
+        turn = self._gpu.turn(job=self._job, index=index, ticket=ticket, keep=keep)
+        self._turns[index] = turn
+        turn.pause(self._paused)
+        return turn
+
+    def _report(self, index: int, progress: Progress) -> None:
+        """Announce progress, of the picture and of the whole job."""
+        if progress.steps:
+            self._shares_done[index] = progress.step / progress.steps
+        done = (len(self._artifacts) + sum(self._shares_done.values())) / self._job.count
+        self._table.report(self._job.id, progress, min(done, 1.0))
+
+    async def _keep(self, index: int, picture: Picture) -> None:
+        """Store a picture; once it is drawn, no cancel loses it."""
+        with _tracer.start_as_current_span("store"):
+            try:
+                artifact = await unbroken(self._images.put(self._job, index, picture))
+            except StoreDownError:
+                self._spooled = True
+                return
+        self._artifacts[index] = artifact
+        self._shares_done.pop(index, None)
+        status = self._table[self._job.id].status
+        if self._job.count > 1 and isinstance(status, Running):
+            artifacts = (*status.artifacts, artifact)
+            await self._table.advance(self._job.id, replace(status, artifacts=artifacts))

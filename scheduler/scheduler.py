@@ -1,0 +1,235 @@
+"""The scheduler as its users see it: submit, cancel, retry, pause, look, start and stop."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from types import MappingProxyType
+
+from engines.base import Engine, EngineName
+from scheduler.ask import Ask
+from scheduler.dispatch import Dispatch
+from scheduler.errors import (
+    IllegalTransitionError,
+    JobNotFoundError,
+    ShuttingDownError,
+)
+from scheduler.eta import Eta, Forecast
+from scheduler.events import Events
+from scheduler.gpu import Gpu
+from scheduler.intake import Intake, Limits
+from scheduler.job import Cancelled, Failed, Job, JobId, Queued, Running, Storing
+from scheduler.outcome import StopReason, after_crash
+from scheduler.ports import Clock, ImageStore, Journal
+from scheduler.seats import Seats
+from scheduler.station import Station
+from scheduler.table import JobTable
+from scheduler.uploads import Uploads
+
+
+class Scheduler:
+    """Holds the parts together; construct it, `start` it, `stop` it."""
+
+    def __init__(
+        self,
+        *,
+        engines: Mapping[EngineName, tuple[Engine, Gpu]],
+        journal: Journal,
+        images: ImageStore,
+        clock: Clock,
+        limits: Limits,
+    ) -> None:
+        self.events = Events(clock)
+        self.table = JobTable(journal=journal, events=self.events)
+        self._journal = journal
+        self._clock = clock
+        self._limits = limits
+        self._intake = Intake(journal=journal, clock=clock, limits=limits)
+        self._stopping = False
+        self._stations = {
+            name: Station(engine=engine, gpu=gpu, seats=Seats(engine, freed=self._freed))
+            for name, (engine, gpu) in engines.items()
+        }
+        self._forecast = Forecast()
+        self._uploads = Uploads(table=self.table, images=images, clock=clock)
+        self._dispatch = Dispatch(
+            stations=self._stations,
+            table=self.table,
+            images=images,
+            uploads=self._uploads,
+            forecast=self._forecast,
+            clock=clock,
+        )
+        self._loops: list[asyncio.Task[None]] = []
+
+    @property
+    def stations(self) -> Mapping[EngineName, Station]:
+        """The engines and how they are doing."""
+        return MappingProxyType(self._stations)
+
+    @property
+    def paused(self) -> bool:
+        """Whether no job is begun at present."""
+        return self._dispatch.paused
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for their turn."""
+        return sum(len(station.backlog) for station in self._stations.values())
+
+    async def start(self) -> None:
+        """Take up what the journal left over, and begin."""
+        await self._intake.start()
+        async for jobs in self._journal.unfinished():
+            for job in jobs:
+                self._take_up(job)
+        self._loops = [
+            asyncio.create_task(self._dispatch.run(), name="dispatch"),
+            asyncio.create_task(self._uploads.run(), name="uploads"),
+        ]
+
+    async def stop(self, *, grace_seconds: float) -> None:
+        """Refuse new jobs, end the event streams, let running jobs end, send the rest back."""
+        self._stopping = True
+        self.events.end()
+        await self._dispatch.drain(grace_seconds)
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        self._loops.clear()
+
+    async def submit(self, ask: Ask) -> tuple[Job, bool]:
+        """Accept a job durably; return it, and whether an earlier request had made it.
+
+        Raises:
+            QueueFullError: too many jobs wait.
+            IdempotencyError: the key belongs to another request.
+            ShuttingDownError: too late.
+        """
+        if self._stopping:
+            raise ShuttingDownError
+        job, new = await self._intake.accept(ask, waiting=self.waiting)
+        if new:
+            self.table.insert(job)
+            self._enqueue(job)
+            return job, False
+        return await self.table.find(job.id), True
+
+    async def cancel(self, job_id: JobId) -> Job:
+        """End a job if it has not ended; drawn pictures that only wait for the store are kept.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        job = await self.table.find(job_id)
+        if job_id in self._dispatch:
+            stop = self._dispatch.stop_job(job_id, StopReason.USER)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop, self._limits.cancel_seconds)
+        elif isinstance(job.status, Queued):
+            self._stations[job.engine].backlog.remove(job_id)
+            status = Cancelled(StopReason.USER.value, self._clock.now())
+            await self.table.advance(job_id, status)
+        return self.table[job_id] if not job.finished else job
+
+    async def retry(self, job_id: JobId) -> Job:
+        """Queue a failed or cancelled job again, with a clean record.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+            IllegalTransitionError: it has not failed.
+        """
+        job = await self.table.find(job_id)
+        if not isinstance(job.status, Failed | Cancelled):
+            raise IllegalTransitionError(f"a {job.status.kind} job cannot be retried")
+        self._station(job)
+        self.table.recall(job)
+        await self.table.advance(job_id, Queued(again=True), attempts=0, crashes=0)
+        self._enqueue(self.table[job_id])
+        return self.table[job_id]
+
+    async def pause(self, job_id: JobId, *, paused: bool) -> Job:
+        """Hold one job, queued or running, or let it go on; again is fine.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+            IllegalTransitionError: it has ended.
+        """
+        job = await self.table.find(job_id)
+        match job.status:
+            case Queued() as status:
+                await self._pause_queued(job, status, paused=paused)
+            case Running() as status:
+                self._dispatch.pause_job(job_id, paused=paused)
+                await self.table.advance(job_id, replace(status, paused=paused))
+            case _:
+                raise IllegalTransitionError(f"a {job.status.kind} job cannot be paused")
+        return self.table[job_id]
+
+    def pause_all(self, *, paused: bool) -> None:
+        """Begin no more jobs, or begin them again; running ones go on."""
+        self._dispatch.paused = paused
+        self._dispatch.wake()
+
+    def position(self, job: Job) -> int | None:
+        """Return about how many jobs go before this one; None if it is not waiting."""
+        return self._stations[job.engine].backlog.position(job.id)
+
+    def eta(self, job: Job) -> Eta | None:
+        """Return when a waiting job will be done, None while that is not known."""
+        station = self._stations.get(job.engine)
+        position = station.backlog.position(job.id) if station else None
+        if station is None or position is None:
+            return None
+        cold = station.loaded != job.spec.model
+        return self._forecast.job(
+            job.engine,
+            job.spec,
+            count=job.count,
+            cold=cold,
+            ahead=position * station.backlog.mean_cost,
+        )
+
+    def _take_up(self, job: Job) -> None:
+        """Put a job from before the restart where it belongs."""
+        self.table.restore(job)
+        now = self._clock.now()
+        if job.engine not in self._stations:
+            message = f"the engine {job.engine} is no longer configured"
+            self.table.move(job.id, Failed("engine_unknown", message, now))
+        elif isinstance(job.status, Running):
+            outcome = after_crash(job, now=now)
+            self.table.move(
+                job.id, outcome.status, attempts=outcome.attempts, crashes=outcome.crashes
+            )
+        job = self.table[job.id]
+        match job.status:
+            case Queued():
+                self._enqueue(job)
+            case Storing():
+                self._uploads.add(job.id)
+            case _:
+                pass
+
+    def _enqueue(self, job: Job) -> None:
+        """Let a queued job wait for its engine, unless it is paused."""
+        if isinstance(job.status, Queued) and not job.status.paused:
+            self._station(job).backlog.push(job)
+            self._dispatch.wake()
+
+    async def _pause_queued(self, job: Job, status: Queued, *, paused: bool) -> None:
+        """Take a waiting job out of the backlog, or put it back."""
+        if paused:
+            self._stations[job.engine].backlog.remove(job.id)
+        await self.table.advance(job.id, replace(status, paused=paused))
+        self._enqueue(self.table[job.id])
+
+    def _station(self, job: Job) -> Station:
+        """Return the station of a job's engine."""
+        try:
+            return self._stations[job.engine]
+        except KeyError:
+            raise JobNotFoundError(f"its engine {job.engine} is not configured") from None
+
+    def _freed(self) -> None:
+        self._dispatch.wake()
