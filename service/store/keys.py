@@ -8,6 +8,7 @@ from scheduler.job import Job
 PNG, META, THUMB = ".png", ".json", ".thumb.webp"
 
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
+_LONGEST = 1000
 _STEM = r"[0-9]{8}_[0-9]{6}_[0-9a-f]{8}"
 
 
@@ -20,7 +21,7 @@ def plain(key: str) -> str:
     Raises:
         BadKeyError: it is anything else.
     """
-    if len(key) > 1000 or not all(_PART.fullmatch(part) for part in key.split("/")):
+    if len(key) > _LONGEST or not all(_PART.fullmatch(part) for part in key.split("/")):
         raise BadKeyError
     return key
 
