@@ -1,0 +1,142 @@
+"""One door to object store, spool and catalogue; implements `scheduler.ports.ImageStore`."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from engines.base import Picture
+from scheduler.errors import NotStoredError, StoreDownError, StoreError
+from scheduler.job import Artifact, Job
+from service.store.base import ObjectStore
+from service.store.catalogue import Catalogue
+from service.store.keys import Keys, meta_of
+from service.store.sidecar import Parcel, Sidecar, decode, pack
+from service.store.spool import Spool
+
+_log = logging.getLogger(__name__)
+
+_INLINE_BYTES = 65_536
+"""Pictures up to this size are packed at once: a thread would cost more than the hashing."""
+
+
+class PictureStore:
+    """Stores each picture exactly once, in the order PNG, sidecar, catalogue.
+
+    The keys follow from the job and the bytes from job and picture, so a repeat overwrites
+    itself; the sidecar is the mark that a picture is stored.
+    """
+
+    def __init__(
+        self, *, objects: ObjectStore, spool: Spool, catalogue: Catalogue, keys: Keys
+    ) -> None:
+        self._objects = objects
+        self._spool = spool
+        self._catalogue = catalogue
+        self._keys = keys
+
+    async def put(self, job: Job, index: int, picture: Picture) -> Artifact:
+        """Store a picture; when the store fails, in whatever way, it goes to the spool.
+
+        Raises:
+            StoreDownError: the picture is safe in the spool, not in the store.
+            BadPngError: the picture is no whole PNG.
+            StoreError: the picture could not even be spooled.
+        """
+        if len(picture.png) <= _INLINE_BYTES:
+            parcel = pack(job, index, picture, self._keys)
+        else:
+            parcel = await asyncio.to_thread(pack, job, index, picture, self._keys)
+        try:
+            await self._upload(parcel)
+        except StoreError as error:
+            await self._spool.keep(parcel)
+            raise StoreDownError(f"the picture waits in the spool: {error}") from error
+        await self._catalogue.add(parcel.sidecar)
+        return parcel.sidecar.artifact
+
+    async def find(self, job: Job) -> Sequence[Artifact | None]:
+        """Return what is stored of the job's pictures, and finish what a crash left undone.
+
+        Spooled pictures are uploaded, and stored ones entered into the catalogue. While the
+        store is down the catalogue answers for it; a picture that neither knows is None.
+        """
+        found: list[Artifact | None] = []
+        down = False
+        for index in range(job.count):
+            sidecar = await self._spool.sidecar(self._keys.meta(job, index))
+            if not down:
+                try:
+                    sidecar = await self._settle(job, index, sidecar)
+                except StoreError as error:
+                    _log.warning("the store cannot say what is stored: %s", error)
+                    down = True
+            if sidecar is not None:
+                found.append(sidecar.artifact)
+            elif down:
+                entry = await self._catalogue.get(self._keys.png(job, index))
+                found.append(entry.artifact if entry else None)
+            else:
+                found.append(None)
+        return found
+
+    async def flush(self, job: Job) -> Sequence[Artifact]:
+        """Upload the job's spooled pictures; return the artifacts of all that are stored.
+
+        Raises:
+            StoreDownError: the store still fails; what was not uploaded stays in the spool.
+            NotStoredError: a picture has vanished from the spool.
+        """
+        artifacts = []
+        for index in range(job.count):
+            spooled = await self._spool.sidecar(self._keys.meta(job, index))
+            try:
+                sidecar = await self._settle(job, index, spooled)
+            except NotStoredError:
+                raise
+            except StoreError as error:
+                raise StoreDownError(f"pictures wait in the spool: {error}") from error
+            if sidecar is not None:
+                artifacts.append(sidecar.artifact)
+        return artifacts
+
+    async def sweep(self) -> int:
+        """Upload all that waits in the spool, whatever became of its job; return how many.
+
+        Raises:
+            StoreDownError: the store still fails; what was not uploaded stays in the spool.
+        """
+        swept = 0
+        for key in await self._spool.waiting():
+            sidecar = await self._spool.sidecar(meta_of(key))
+            if sidecar is not None:
+                try:
+                    await self._deliver(sidecar)
+                except StoreError as error:
+                    raise StoreDownError(f"pictures wait in the spool: {error}") from error
+                swept += 1
+        return swept
+
+    async def _settle(self, job: Job, index: int, spooled: Sidecar | None) -> Sidecar | None:
+        """Bring one picture to where it belongs; return its sidecar if it is stored now."""
+        if spooled is not None:
+            await self._deliver(spooled)
+            return spooled
+        try:
+            stored = decode(await self._objects.get(self._keys.meta(job, index)))
+        except NotStoredError:
+            return None
+        if stored is not None:
+            await self._catalogue.add(stored)
+        return stored
+
+    async def _deliver(self, sidecar: Sidecar) -> None:
+        """Bring a picture from the spool to the store."""
+        await self._upload(await self._spool.parcel(sidecar))
+        await self._catalogue.add(sidecar)
+        await self._spool.drop(sidecar)
+
+    async def _upload(self, parcel: Parcel) -> None:
+        """Store the picture, then the sidecar: never a sidecar without its picture."""
+        sidecar = parcel.sidecar
+        await self._objects.put(sidecar.key, parcel.png, content_type="image/png")
+        await self._objects.put(sidecar.meta_key, sidecar.encode(), content_type="application/json")
