@@ -121,8 +121,9 @@ class PictureStore:
         if spooled is not None:
             await self._deliver(spooled)
             return spooled
+        meta_key = self._keys.meta(job, index)
         try:
-            stored = decode(await self._objects.get(self._keys.meta(job, index)))
+            stored = decode(await self._objects.get(meta_key), meta_key)
         except NotStoredError:
             return None
         if stored is not None:

@@ -89,3 +89,8 @@ def meta_of(png_key: str) -> str:
 def thumb_of(png_key: str) -> str:
     """Return the key of the thumbnail of a picture."""
     return png_key.removesuffix(PNG) + THUMB
+
+
+def png_of(meta_key: str) -> str:
+    """Return the key of the picture of a sidecar."""
+    return meta_key.removesuffix(META) + PNG

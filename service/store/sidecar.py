@@ -11,7 +11,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from engines.base import Picture, Shortfall
 from engines.spec import GenerationSpec
 from scheduler.job import Artifact, Job
-from service.store.keys import Keys
+from service.store.keys import Keys, png_of
 from service.store.png import with_texts
 
 SOFTWARE: Final = "KITTY Images"
@@ -92,12 +92,16 @@ class Parcel:
     sidecar: Sidecar
 
 
-def decode(data: bytes) -> Sidecar | None:
-    """Read a sidecar; None if it is damaged or was not written by us."""
+def decode(data: bytes, meta_key: str) -> Sidecar | None:
+    """Read the sidecar that lies under a key; None if it is damaged or not ours.
+
+    One that names another key than its own (a copy, or a trap) is not ours.
+    """
     try:
-        return SIDECAR_JSON.validate_json(data)
+        sidecar = SIDECAR_JSON.validate_json(data)
     except ValidationError:
         return None
+    return sidecar if (sidecar.key, sidecar.meta_key) == (png_of(meta_key), meta_key) else None
 
 
 def pack(job: Job, index: int, picture: Picture, keys: Keys) -> Parcel:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from scheduler.errors import NotStoredError, StoreDownError, StoreError
 from service.store.files import FileStore
-from service.store.keys import META, PNG
+from service.store.keys import META, png_of
 from service.store.sidecar import Parcel, Sidecar, decode
 
 
@@ -41,7 +41,7 @@ class Spool:
     async def sidecar(self, meta_key: str) -> Sidecar | None:
         """Return the sidecar of a waiting picture, None if none waits under the key."""
         try:
-            return decode(await self._files.get(meta_key))
+            return decode(await self._files.get(meta_key), meta_key)
         except NotStoredError:
             return None
 
@@ -56,8 +56,4 @@ class Spool:
 
     async def waiting(self) -> Sequence[str]:
         """Return the keys of the pictures that wait, oldest first."""
-        return [
-            info.key.removesuffix(META) + PNG
-            async for info in self._files.list("")
-            if info.key.endswith(META)
-        ]
+        return [png_of(info.key) async for info in self._files.list("") if info.key.endswith(META)]
