@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from engines.errors import InvalidSpecError, ModelNotFoundError
 
 _SHOWN = 8
+_KARRAS = "_karras"
 
 
 class Method(NamedTuple):
@@ -34,17 +35,22 @@ METHODS: Final = {
 def find_method(wanted: str, samplers: Sequence[str], schedulers: Sequence[str]) -> Method:
     """Translate a sampler, ours or the server's own as `sampler` or `sampler/scheduler`.
 
+    `…_karras` is read as `…/karras`.
+
     Raises:
         InvalidSpecError: the server does not have it.
     """
     method = METHODS.get(wanted)
     if method is None:
         sampler, _, scheduler = wanted.partition("/")
-        method = Method(sampler, scheduler or "normal")
-    for name, known in zip(method, (samplers, schedulers), strict=True):
-        if name not in known:
+        if not scheduler and sampler.endswith(_KARRAS):
+            sampler, scheduler = sampler.removesuffix(_KARRAS), "karras"
+        known = METHODS.get(sampler)
+        method = Method(known.sampler if known else sampler, scheduler or "normal")
+    for name, names in zip(method, (samplers, schedulers), strict=True):
+        if name not in names:
             raise InvalidSpecError(
-                f"the server does not draw with {name!r}{_nearest(name, known)}", field="sampler"
+                f"the server does not draw with {name!r}{_nearest(name, names)}", field="sampler"
             )
     return method
 
