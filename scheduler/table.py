@@ -50,6 +50,10 @@ class JobTable:
         except JobNotFoundError:
             return await self._journal.get(job_id)
 
+    def newest(self, job: Job) -> Job:
+        """Return the job as it stands now, for one that was read from the journal."""
+        return self._alive.get(job.id) or self._finished.get(job.id) or job
+
     def insert(self, job: Job) -> None:
         """Take in a job that the journal has, and announce it."""
         self._finished.pop(job.id, None)

@@ -1,0 +1,49 @@
+"""What every engine can draw with, as it said when it was asked last."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+
+from engines.base import Engine, EngineName, ModelInfo
+from engines.errors import EngineError
+
+_log = logging.getLogger(__name__)
+
+
+class Models:
+    """Remembers the engines' lists of models, so that a submit never waits for an engine."""
+
+    def __init__(self, engines: Mapping[EngineName, Engine]) -> None:
+        self._engines = engines
+        self._lists: dict[EngineName, Sequence[ModelInfo]] = {}
+        self._errors: dict[EngineName, str] = {}
+
+    def __getitem__(self, engine: EngineName) -> Sequence[ModelInfo] | None:
+        """Return an engine's models, None while it could not be asked."""
+        return self._lists.get(engine)
+
+    @property
+    def errors(self) -> Mapping[EngineName, str]:
+        """Why an engine could not be asked the last time, for those that could not."""
+        return self._errors
+
+    def home(self, model: str) -> EngineName | None:
+        """Return the engine that has a checkpoint under that name; the first if several do."""
+        for engine, models in self._lists.items():
+            if any(m.kind == "checkpoint" and m.answers_to(model) for m in models):
+                return engine
+        return None
+
+    async def refresh(self, engine: EngineName | None = None) -> None:
+        """Ask one engine, or all of them at once; one that does not answer keeps its old list."""
+        names = [engine] if engine else list(self._engines)
+        await asyncio.gather(*(self._ask(name) for name in names))
+
+    async def _ask(self, name: EngineName) -> None:
+        try:
+            self._lists[name] = await self._engines[name].models()
+        except EngineError as error:
+            self._errors[name] = f"{error.code}: {error}"
+            _log.info("engine %s does not list its models: %s", name, error)
+        else:
+            self._errors.pop(name, None)

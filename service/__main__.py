@@ -1,0 +1,69 @@
+"""Runs the service: `python -m service`."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+
+import uvloop
+from aiohttp import web
+
+from service import log, telemetry
+from service.app import build_app
+from service.resources import open_resources
+from service.settings import Settings, SettingsError, read_settings
+
+HURRY_EXIT = 0
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; a second one does not wait for running jobs."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(HURRY_EXIT)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    async with open_resources(settings) as parts:
+        runner = web.AppRunner(build_app(settings, parts), shutdown_timeout=0.5)
+        try:
+            await runner.setup()
+            site = web.TCPSite(runner, settings.service_host, settings.service_port, backlog=1024)
+            await site.start()
+            for address in runner.addresses:
+                sys.stderr.write(f"kitty-images listens on http://{address[0]}:{address[1]}\n")
+            await stop.wait()
+        finally:
+            await runner.cleanup()
+
+
+def main() -> None:
+    """Read the settings and serve; exit with 2 if a setting is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="kitty-images",
+        description="Serve pictures over REST. Everything is set by environment variables; "
+        "see ops/settings.env.example.",
+    )
+    parser.parse_args()
+    try:
+        settings = read_settings()
+        log.set_up(level=settings.log_level, style=settings.log_format)
+        flush = telemetry.set_up(settings)
+        try:
+            uvloop.run(serve(settings))
+        finally:
+            flush()
+    except SettingsError as error:
+        sys.exit(f"kitty-images: {error}")
+    except OSError as error:
+        where = f"{settings.service_host}:{settings.service_port}"
+        sys.exit(f"kitty-images: cannot listen on {where} (SERVICE_HOST, SERVICE_PORT): {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Jobs: submit, look, list, cancel, pause, resume, retry."""
+
+import hashlib
+
+from aiohttp import web
+from opentelemetry import trace
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from scheduler.ask import Ask
+from scheduler.job import Job, JobId
+from service.api.body import read_body, read_limit, reply
+from service.drafts import unknown_fields
+from service.keys import DRAFTS, JOURNAL, ROUTER, SCHEDULER, SETTINGS
+from service.problems import RequestError
+from service.wire import GenerateBody, eta_view, job_view, shortfall_view, status_word
+
+routes = web.RouteTableDef()
+
+_STATES = ("queued", "running", "storing", "succeeded", "failed", "cancelled")
+_KEY_LENGTH = 200
+
+
+@routes.post("/api/images/generate")
+async def generate(request: web.Request) -> web.Response:
+    """Accept a request for pictures; it is durable when the answer leaves."""
+    if not request.app[SETTINGS].images_enabled:
+        raise RequestError("images are switched off", code="images_disabled", status=503)
+    body, raw = await read_body(request, GenerateBody)
+    draft = await request.app[DRAFTS].read(body)
+    route = request.app[ROUTER].settle(draft)
+    carrier: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carrier)
+    key = request.headers.get("Idempotency-Key", "")
+    if len(key) > _KEY_LENGTH:
+        detail = f"at most {_KEY_LENGTH} characters"
+        raise RequestError(detail, code="invalid_request", field="Idempotency-Key")
+    ask = Ask(
+        spec=route.spec,
+        engine=route.engine,
+        count=body.count,
+        lane=body.lane,
+        priority=body.priority,
+        client=_client(request),
+        tags=body.tags,
+        shortfalls=(*unknown_fields(body), *route.shortfalls),
+        idempotency_key=key,
+        digest=hashlib.sha256(raw).hexdigest() if key else "",
+        trace=carrier.get("traceparent", ""),
+    )
+    job, _ = await request.app[SCHEDULER].submit(ask)
+    trace.get_current_span().set_attribute("job.id", job.id)
+    return _accepted(request, job)
+
+
+@routes.get("/api/images/jobs")
+async def list_jobs(request: web.Request) -> web.Response:
+    """List jobs, newest first; `cursor` goes on where the last page ended."""
+    limit = read_limit(request, usual=50, most=1000)
+    cursor = request.query.get("cursor", "")
+    if cursor and not (cursor.isascii() and cursor.isdigit()):
+        raise RequestError("not a cursor of ours", code="invalid_request", field="cursor")
+    states = [part for part in request.query.get("state", "").split(",") if part]
+    if unknown := [state for state in states if state not in _STATES]:
+        detail = f"{unknown[0]!r} is none of {', '.join(_STATES)}"
+        raise RequestError(detail, code="invalid_request", field="state")
+    before = int(cursor) if cursor else None
+    jobs = await request.app[JOURNAL].page(limit=limit, before=before, states=states)
+    table = request.app[SCHEDULER].table
+    items = [_view(request, table.newest(job)) for job in jobs]
+    following = str(jobs[-1].number) if len(jobs) == limit else None
+    return reply({"items": items, "next_cursor": following})
+
+
+@routes.get("/api/images/jobs/{job_id}")
+async def show_job(request: web.Request) -> web.Response:
+    """Show where a job stands."""
+    job = await request.app[SCHEDULER].table.find(_job_id(request))
+    return reply(_view(request, job))
+
+
+@routes.delete("/api/images/jobs/{job_id}")
+async def cancel_job(request: web.Request) -> web.Response:
+    """End a job; asking again changes nothing."""
+    return reply(_view(request, await request.app[SCHEDULER].cancel(_job_id(request))))
+
+
+@routes.post("/api/images/jobs/{job_id}/retry")
+async def retry_job(request: web.Request) -> web.Response:
+    """Queue a failed or cancelled job again."""
+    job = await request.app[SCHEDULER].retry(_job_id(request))
+    return reply(_view(request, job), status=202)
+
+
+@routes.post("/api/images/jobs/{job_id}/pause")
+async def pause_job(request: web.Request) -> web.Response:
+    """Hold a job at its next step boundary."""
+    job = await request.app[SCHEDULER].pause(_job_id(request), paused=True)
+    return reply(_view(request, job))
+
+
+@routes.post("/api/images/jobs/{job_id}/resume")
+async def resume_job(request: web.Request) -> web.Response:
+    """Let a paused job go on."""
+    job = await request.app[SCHEDULER].pause(_job_id(request), paused=False)
+    return reply(_view(request, job))
+
+
+@routes.post("/api/images/queue/{verb:pause|resume}")
+async def pause_queue(request: web.Request) -> web.Response:
+    """Begin no more jobs, or begin them again."""
+    scheduler = request.app[SCHEDULER]
+    scheduler.pause_all(paused=request.match_info["verb"] == "pause")
+    return reply({"paused": scheduler.paused, "waiting": scheduler.waiting})
+
+
+def _job_id(request: web.Request) -> JobId:
+    return JobId(request.match_info["job_id"])
+
+
+def _client(request: web.Request) -> str:
+    """Return who asks: the name that the client gives itself, else its address."""
+    return request.headers.get("X-Client", "")[:100] or request.remote or ""
+
+
+def _view(request: web.Request, job: Job) -> dict[str, object]:
+    """Return a job with its place in the queue."""
+    scheduler = request.app[SCHEDULER]
+    position = None if job.finished else scheduler.position(job)
+    eta = None if job.finished else scheduler.eta(job)
+    return job_view(job, request.app[SETTINGS].status_words, position=position, eta=eta)
+
+
+def _accepted(request: web.Request, job: Job) -> web.Response:
+    """Return the short answer to a submit."""
+    scheduler, here = request.app[SCHEDULER], f"/api/images/jobs/{job.id}"
+    answer = {
+        "job_id": job.id,
+        "status": status_word(job.status, request.app[SETTINGS].status_words),
+        "state": job.status.kind,
+        "position": scheduler.position(job),
+        "eta": eta_view(scheduler.eta(job)),
+        "seed": job.spec.seed,
+        "model": job.spec.model,
+        "engine": job.engine,
+        "links": {
+            "self": here,
+            "cancel": here,
+            "live": f"/api/images/ws?job_id={job.id}",
+        },
+        "warnings": [shortfall_view(s) for s in job.shortfalls],
+    }
+    response = reply(answer, status=202)
+    response.headers["Location"] = here
+    return response

@@ -1,0 +1,73 @@
+"""Builds the aiohttp application from its parts; no I/O happens here."""
+
+from pathlib import Path
+
+import aiohttp_jinja2
+import jinja2
+from aiohttp import web
+
+from engines.models import Models
+from engines.router import Router
+from scheduler.gpu import Gpu
+from scheduler.intake import Limits
+from scheduler.scheduler import Scheduler
+from service import gallery, live
+from service.api import about, images, jobs
+from service.drafts import Drafts
+from service.frames import Frames
+from service.keys import (
+    CATALOGUE,
+    CLOCK,
+    DRAFTS,
+    FRAMES,
+    JOURNAL,
+    KEYS,
+    METRICS,
+    MODELS,
+    OBJECTS,
+    ROUTER,
+    SCHEDULER,
+    SETTINGS,
+)
+from service.lifespan import lifespan
+from service.metrics import Metrics
+from service.middleware import guard, traced, translated
+from service.resources import Resources
+from service.settings import Settings
+
+TEMPLATES = Path(__file__).parent.parent / "templates"
+
+
+def build_app(settings: Settings, parts: Resources) -> web.Application:
+    """Wire the parts together."""
+    gpu = Gpu()
+    scheduler = Scheduler(
+        engines={name: (engine, gpu) for name, engine in parts.engines.items()},
+        journal=parts.journal,
+        images=parts.images,
+        clock=parts.clock,
+        limits=Limits(queue_max=settings.queue_max, highres_cost=settings.highres_cost),
+    )
+    models = Models(parts.engines)
+    app = web.Application(
+        middlewares=[traced, translated, guard(settings)],
+        client_max_size=int(settings.max_body_mb * 2**20),
+    )
+    app[SETTINGS] = settings
+    app[SCHEDULER] = scheduler
+    app[MODELS] = models
+    app[ROUTER] = Router(engines=parts.engines, default=parts.default_engine, models=models)
+    app[DRAFTS] = Drafts(inputs=parts.inputs, objects=parts.objects, keys=parts.keys)
+    app[JOURNAL] = parts.journal
+    app[CATALOGUE] = parts.catalogue
+    app[OBJECTS] = parts.objects
+    app[KEYS] = parts.keys
+    app[CLOCK] = parts.clock
+    app[METRICS] = Metrics(scheduler)
+    app[FRAMES] = Frames(settings.status_words)
+    for table in (jobs.routes, images.routes, about.routes, live.routes, gallery.routes):
+        app.add_routes(table)
+    app.add_routes([web.get(f"/{settings.s3_bucket}/{{key:.+}}", images.file)])
+    aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
+    app.cleanup_ctx.append(lifespan)
+    return app

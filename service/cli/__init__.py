@@ -1,0 +1,1 @@
+"""The command line: draws, lists and selects pictures through the REST interface alone."""

@@ -1,0 +1,29 @@
+"""The typed keys under which the application holds its parts."""
+
+from aiohttp import web
+
+from engines.models import Models
+from engines.router import Router
+from scheduler.ports import Clock
+from scheduler.scheduler import Scheduler
+from service.drafts import Drafts
+from service.frames import Frames
+from service.metrics import Metrics
+from service.settings import Settings
+from service.store.base import ObjectStore
+from service.store.catalogue import Catalogue
+from service.store.journal import Journal
+from service.store.keys import Keys
+
+SETTINGS = web.AppKey("settings", Settings)
+SCHEDULER = web.AppKey("scheduler", Scheduler)
+ROUTER = web.AppKey("router", Router)
+MODELS = web.AppKey("models", Models)
+DRAFTS = web.AppKey("drafts", Drafts)
+CLOCK = web.AppKey("clock", Clock)  # type: ignore[type-abstract]
+JOURNAL = web.AppKey("journal", Journal)
+CATALOGUE = web.AppKey("catalogue", Catalogue)
+OBJECTS = web.AppKey("objects", ObjectStore)  # type: ignore[type-abstract]
+KEYS = web.AppKey("keys", Keys)
+FRAMES = web.AppKey("frames", Frames)
+METRICS = web.AppKey("metrics", Metrics)

@@ -1,0 +1,103 @@
+"""What every request passes: a span, the guards, and the translation of errors."""
+
+import hmac
+import ipaddress
+import logging
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from engines.errors import EngineError
+from scheduler.errors import SchedulerError
+from service.problems import RequestError, problem, translate
+from service.settings import Settings
+
+COOKIE = "kitty_images_token"
+
+_OPEN_PATHS = ("/", "/healthz", "/readyz")
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_log = logging.getLogger(__name__)
+_tracer = trace.get_tracer("kitty_images.service")
+
+_HTTP_CODES = {404: "no_such_path", 405: "method_not_allowed", 413: "body_too_large"}
+
+
+@web.middleware
+async def traced(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Put the request under a span that continues the caller's trace."""
+    context = TraceContextTextMapPropagator().extract(request.headers)
+    resource = request.match_info.route.resource
+    path = resource.canonical if resource else "unknown"
+    with _tracer.start_as_current_span(
+        f"{request.method} {path}", context=context, kind=SpanKind.SERVER
+    ) as span:
+        response = await handler(request)
+        span.set_attribute("http.response.status_code", response.status)
+        return response
+
+
+@web.middleware
+async def translated(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every error with a problem document; a bug's details stay in the log."""
+    try:
+        return await handler(request)
+    except (EngineError, SchedulerError, RequestError) as error:
+        return translate(error)
+    except web.HTTPException as error:
+        if error.status < 400:  # noqa: PLR2004
+            raise
+        code = _HTTP_CODES.get(error.status, "http_error")
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+        return problem(error.status, code, error.reason, headers=allow)
+    except Exception:  # noqa: BLE001 - a bug ends the request, not the service
+        _log.exception("%s %s hit a bug", request.method, request.path)
+        return problem(500, "internal", "the log has the details")
+
+
+def guard(settings: Settings) -> Callable[..., object]:
+    """Return the middleware that keeps out other sites' pages and callers without the token."""
+    token = settings.api_token.get_secret_value() if settings.api_token else ""
+    networks = [ipaddress.ip_network(part) for part in settings.open_networks]
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        _check_origin(request, settings)
+        if token and request.path not in _OPEN_PATHS and not _is_near(request, networks):
+            given = _given_token(request)
+            if not hmac.compare_digest(given.encode(), token.encode()):
+                raise RequestError("a token is needed", code="unauthorised", status=401)
+        return await handler(request)
+
+    return guarded
+
+
+def _check_origin(request: web.Request, settings: Settings) -> None:
+    """Refuse what another site's page sends through a visitor's browser."""
+    origin = request.headers.get("Origin")
+    if origin is None or request.method in _SAFE_METHODS:
+        return
+    if urlsplit(origin).netloc == request.host or origin in settings.allowed_origins:
+        return
+    raise RequestError(f"pages of {origin} may not do that", code="cross_origin", status=403)
+
+
+def _is_near(
+    request: web.Request, networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network]
+) -> bool:
+    """Say whether the caller is in a network that needs no token."""
+    try:
+        address = ipaddress.ip_address(request.remote or "")
+    except ValueError:
+        return False
+    return any(address in network for network in networks)
+
+
+def _given_token(request: web.Request) -> str:
+    """Return the token from the header, or the one that the gallery keeps in a cookie."""
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    return value if scheme.lower() == "bearer" else request.cookies.get(COOKIE, "")

@@ -1,0 +1,123 @@
+"""Opens everything that has to be opened before the application can be built, and closes it."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from engines.base import Engine, EngineName
+from engines.inputs import Inputs
+from engines.registry import EngineSettings, build_engines, default_engine
+from scheduler.errors import StoreError
+from scheduler.ports import Clock, SystemClock
+from service.settings import Settings, SettingsError
+from service.store import journal, rows
+from service.store.base import ObjectStore
+from service.store.catalogue import Catalogue
+from service.store.database import Database
+from service.store.files import FileStore
+from service.store.images import PictureStore
+from service.store.keys import Keys
+from service.store.spool import Spool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """The opened parts."""
+
+    engines: Mapping[EngineName, Engine]
+    default_engine: EngineName
+    inputs: Inputs
+    objects: ObjectStore
+    journal: journal.Journal
+    catalogue: Catalogue
+    images: PictureStore
+    keys: Keys
+    clock: Clock
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+    """Open stores and engines, in that order; close them in the other.
+
+    An object store that is down does not stop the start: pictures wait in the spool.
+    """
+    async with AsyncExitStack() as stack:
+        database = Database(settings.data_dir / "kitty.sqlite3")
+        await database.open(schema=journal.SCHEMA + rows.SCHEMA)
+        stack.push_async_callback(database.aclose)
+        objects = _object_store(settings)
+        stack.push_async_callback(objects.aclose)
+        spool = Spool(settings.data_dir / "spool")
+        await spool.open()
+        catalogue, keys = Catalogue(database), Keys(settings.s3_prefix)
+        images = PictureStore(objects=objects, spool=spool, catalogue=catalogue, keys=keys)
+        inputs = Inputs(settings.data_dir / "inputs")
+        wanted = _engine_settings(settings)
+        engines = build_engines(wanted, inputs=inputs)
+        for engine in engines.values():
+            stack.push_async_callback(engine.aclose)
+        yield Resources(
+            engines=engines,
+            default_engine=_default(settings, wanted, engines),
+            inputs=inputs,
+            objects=objects,
+            journal=journal.Journal(database),
+            catalogue=catalogue,
+            images=images,
+            keys=keys,
+            clock=SystemClock(),
+        )
+
+
+async def open_objects(objects: ObjectStore) -> str:
+    """Connect to the object store; return why that failed, empty if it did not."""
+    try:
+        await objects.open()
+    except StoreError as error:
+        return f"{error.code}: {error}"
+    return ""
+
+
+def _object_store(settings: Settings) -> ObjectStore:
+    """Choose S3 if it is configured, else a folder."""
+    if settings.s3_endpoint_url is None:
+        return FileStore(settings.bucket_folder)
+    # Importing the S3 client takes half a second, so only those pay who use it.
+    from service.store.s3 import S3Store  # noqa: PLC0415
+
+    access, secret = settings.s3_access_key, settings.s3_secret_key
+    return S3Store(
+        endpoint_url=settings.s3_endpoint_url,
+        public_endpoint_url=settings.s3_public_endpoint_url or "",
+        bucket=settings.s3_bucket,
+        region=settings.s3_region,
+        access_key=access.get_secret_value() if access else "",
+        secret_key=secret.get_secret_value() if secret else "",
+    )
+
+
+def _engine_settings(settings: Settings) -> EngineSettings:
+    """Return the engines' slice of the settings."""
+    return EngineSettings(
+        default=settings.image_engine,
+        invokeai_url=settings.engine_base_url,
+        comfyui_url=settings.comfy_base_url,
+        comfyui_workflow=settings.comfy_workflow_json,
+        a1111_url=settings.a1111_base_url,
+        a1111_auth=settings.a1111_auth.get_secret_value() if settings.a1111_auth else "",
+        models_dir=settings.models_dir or settings.data_dir / "models",
+        data_dir=settings.data_dir,
+        device=settings.device,
+        fake_step_seconds=settings.fake_step_seconds,
+    )
+
+
+def _default(
+    settings: Settings, wanted: EngineSettings, engines: Mapping[EngineName, Engine]
+) -> EngineName:
+    """Return the engine that draws when nobody names one."""
+    name = default_engine(wanted)
+    if name not in engines:
+        known = ", ".join(engines)
+        raise SettingsError(f"IMAGE_ENGINE: {settings.image_engine!r} is none of: {known}")
+    return name

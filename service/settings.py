@@ -1,0 +1,103 @@
+"""Everything that can be set from outside, read once from the environment."""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message is one line and names it."""
+
+
+class Settings(BaseSettings):
+    """The settings; each is an environment variable of the same name in capitals.
+
+    `ops/settings.env.example` says what they are for.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
+
+    service_host: str = "127.0.0.1"
+    service_port: int = Field(default=8089, ge=0, le=65535)
+    public_url: Url | None = None
+    data_dir: Path = Path.home() / ".kitty-images"
+    models_dir: Path | None = None
+    config_file: Path | None = None
+
+    api_token: SecretStr | None = None
+    open_networks: Annotated[tuple[str, ...], NoDecode] = ()
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    max_body_mb: float = Field(default=8.0, gt=0)
+    images_enabled: bool = True
+    status_words: Literal["guide", "kitty"] = "guide"
+
+    image_engine: str = ""
+    engine_base_url: Url | None = None
+    comfy_base_url: Url | None = None
+    comfy_workflow_json: Path | None = None
+    a1111_base_url: Url | None = None
+    a1111_auth: SecretStr | None = None
+    device: Literal["auto", "cpu", "mps", "cuda"] = "auto"
+    fake_step_seconds: float = Field(default=0.0, ge=0)
+
+    s3_endpoint_url: Url | None = None
+    s3_public_endpoint_url: Url | None = None
+    s3_bucket: str = "kitty-artifacts"
+    s3_region: str = "us-east-1"
+    s3_access_key: SecretStr | None = None
+    s3_secret_key: SecretStr | None = None
+    s3_prefix: str = Field(default="images/", pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*/$")
+    link_seconds: int = Field(default=86_400, gt=0, le=604_800)
+
+    redis_url: str | None = None
+
+    queue_max: int = Field(default=200_000, gt=0)
+    highres_cost: float = Field(default=64.0, gt=0)
+    shutdown_grace_seconds: float = Field(default=1.0, ge=0)
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "text"] = "text"
+    otel_exporter_otlp_endpoint: Url | None = None
+
+    @field_validator("open_networks", "allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """Read a comma-separated list."""
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("open_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Check that each is a network such as 192.168.1.0/24."""
+        for part in value:
+            ipaddress.ip_network(part)
+        return value
+
+    @property
+    def bucket_folder(self) -> Path:
+        """Where pictures lie when no S3 is set."""
+        return self.data_dir / "kitty-artifacts"
+
+
+def read_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: one of them is wrong.
+    """
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0]).upper() if first["loc"] else "settings"
+        raise SettingsError(f"{name}: {first['msg']}") from None
+    if settings.s3_endpoint_url and not (settings.s3_access_key and settings.s3_secret_key):
+        raise SettingsError("S3_ACCESS_KEY: needed together with S3_SECRET_KEY and S3_ENDPOINT_URL")
+    return settings

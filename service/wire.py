@@ -1,0 +1,260 @@
+"""What goes over the wire: request bodies, and jobs and pictures as clients see them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from engines.base import Shortfall
+from scheduler.eta import Eta
+from scheduler.job import (
+    Artifact,
+    Cancelled,
+    Failed,
+    Job,
+    Lane,
+    Queued,
+    Running,
+    Status,
+    Storing,
+    Succeeded,
+)
+from service.store.rows import Entry
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Side = Annotated[int, Field(ge=16, le=4096)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Words = Literal["guide", "kitty"]
+
+
+class _Body(BaseModel):
+    """A request body: what it does not know is kept, so that it can be named in a warning."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class LoraBody(_Body):
+    """A LoRA and its weight."""
+
+    name: Name
+    weight: Annotated[float, Field(ge=-4, le=4, allow_inf_nan=False)] = 1.0
+
+
+class ControlBody(_Body):
+    """A ControlNet with its picture: base64, a data URI, or the key of one of our pictures."""
+
+    model: Name
+    image: str
+    weight: Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)] = 1.0
+    start: Share = 0.0
+    end: Share = 1.0
+
+
+class HiresBody(_Body):
+    """A second pass on an enlarged picture."""
+
+    scale: Annotated[float, Field(gt=1, le=4, allow_inf_nan=False)] = 2.0
+    strength: Share = 0.5
+    steps: Annotated[int, Field(ge=1, le=200)] | None = None
+    upscaler: Name = "latent"
+
+
+class UpscaleBody(_Body):
+    """An enlargement of the finished picture."""
+
+    scale: Annotated[float, Field(gt=1, le=8, allow_inf_nan=False)] = 2.0
+    upscaler: Name = "lanczos"
+
+
+class RefinerBody(_Body):
+    """A second model for the last part of the steps."""
+
+    model: Name
+    start: Share = 0.8
+
+
+class GenerateBody(_Body):
+    """The body of `POST /api/images/generate`."""
+
+    prompt: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8000)]
+    negative_prompt: Annotated[str, StringConstraints(max_length=8000)] | None = None
+    model: Name | None = None
+    engine: Name | None = None
+    profile: Name | None = None
+    width: Side | None = None
+    height: Side | None = None
+    steps: Annotated[int, Field(ge=1, le=200)] | None = None
+    cfg: Annotated[float, Field(ge=0, le=50, allow_inf_nan=False)] | None = None
+    seed: Annotated[int, Field(ge=-1, lt=2**32)] | None = None
+    sampler: Name | None = None
+    count: Annotated[int, Field(ge=1, le=64)] = 1
+    loras: Annotated[tuple[LoraBody, ...], Field(max_length=16)] = ()
+    controls: Annotated[tuple[ControlBody, ...], Field(max_length=8)] = ()
+    init_image: str | None = None
+    mask: str | None = None
+    strength: Share = 0.75
+    hires: HiresBody | None = None
+    upscale: UpscaleBody | None = None
+    refiner: RefinerBody | Name | None = None
+    tiling: Literal["none", "x", "y", "both"] | bool = "none"
+    clip_skip: Annotated[int, Field(ge=0, le=12)] = 0
+    reproducible: bool = False
+    lane: Lane | None = None
+    priority: Annotated[int, Field(ge=-100, le=100)] = 0
+    tags: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
+
+    @field_validator("seed")
+    @classmethod
+    def _random(cls, value: int | None) -> int | None:
+        """Read -1 as other tools mean it: any seed."""
+        return None if value == -1 else value
+
+    @field_validator("tiling")
+    @classmethod
+    def _both(cls, value: str | bool) -> str:
+        """Read true as both axes."""
+        if isinstance(value, bool):
+            return "both" if value else "none"
+        return value
+
+
+class SelectBody(_Body):
+    """The body of `POST /api/images/select`; KITTY's clients use all three names."""
+
+    object_key: str | None = None
+    key: str | None = None
+    image_key: str | None = None
+
+    @property
+    def wanted(self) -> str | None:
+        """The key, whatever it was called."""
+        return self.object_key or self.key or self.image_key
+
+
+_WORDS: dict[type[Status], tuple[str, str]] = {
+    Queued: ("queued", "queued"),
+    Running: ("running", "started"),
+    Storing: ("running", "started"),
+    Succeeded: ("done", "finished"),
+    Failed: ("error", "failed"),
+    Cancelled: ("error", "failed"),
+}
+"""Status → the guide's word and KITTY's."""
+
+
+_AT_REST = {"phase": "", "progress": 0.0, "step": 0, "steps": 0}
+
+
+def status_word(status: Status, words: Words) -> str:
+    """Return a status as a client's dialect calls it."""
+    return _WORDS[type(status)][words == "kitty"]
+
+
+def eta_view(eta: Eta | None) -> dict[str, float] | None:
+    """Return when a job will be done, rounded to what it is worth."""
+    if eta is None:
+        return None
+    return {"p50_seconds": round(eta.p50_seconds, 2), "p90_seconds": round(eta.p90_seconds, 2)}
+
+
+def shortfall_view(shortfall: Shortfall) -> dict[str, str]:
+    """Return a warning."""
+    return {"code": shortfall.code, "detail": shortfall.detail, "field": shortfall.field}
+
+
+def artifact_view(artifact: Artifact) -> dict[str, Any]:
+    """Return a stored picture."""
+    return {
+        "key": artifact.key,
+        "meta_key": artifact.meta_key,
+        "index": artifact.index,
+        "seed": artifact.seed,
+        "width": artifact.width,
+        "height": artifact.height,
+        "size": artifact.size_bytes,
+        "sha256": artifact.sha256,
+        "url": f"/api/images/file/{artifact.key}",
+        "thumb_url": f"/api/images/thumb/{artifact.key}",
+    }
+
+
+def entry_view(entry: Entry) -> dict[str, Any]:
+    """Return a picture of the catalogue as `GET /api/images/latest` lists it."""
+    return {
+        **artifact_view(entry.artifact),
+        "last_modified": entry.created,
+        "job_id": entry.job_id,
+        "engine": entry.engine,
+        "model": entry.model,
+        "prompt": entry.prompt,
+        "negative_prompt": entry.negative_prompt,
+        "tags": entry.tags,
+    }
+
+
+def job_view(
+    job: Job, words: Words, *, position: int | None = None, eta: Eta | None = None
+) -> dict[str, Any]:
+    """Return a job as `GET /api/images/jobs/{id}` shows it."""
+    status = job.status
+    artifacts = [] if isinstance(status, Queued) else [artifact_view(a) for a in status.artifacts]
+    done = isinstance(status, Succeeded)
+    return {
+        "job_id": job.id,
+        "status": status_word(status, words),
+        "state": status.kind,
+        **_progress(status),
+        "count": job.count,
+        "position": position,
+        "eta": eta_view(eta),
+        "artifacts": artifacts,
+        "result": _result(artifacts) if done else None,
+        **_error(status),
+        "attempts": job.attempts,
+        "prompt": job.spec.prompt,
+        "model": job.spec.model,
+        "engine": job.engine,
+        "seed": job.spec.seed,
+        "lane": job.lane.value,
+        "priority": job.priority,
+        "tags": job.tags,
+        "created_at": job.created_at,
+        "warnings": [shortfall_view(s) for s in job.shortfalls],
+    }
+
+
+def _result(artifacts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what KITTY's clients read of a finished job."""
+    return {"png_key": artifacts[0]["key"], "meta_key": artifacts[0]["meta_key"]}
+
+
+def _progress(status: Status) -> dict[str, Any]:
+    """Return how far a job is."""
+    match status:
+        case Running(progress=progress, done=done, paused=paused):
+            return {
+                "phase": "paused" if paused else progress.phase,
+                "progress": round(done, 4),
+                "step": progress.step,
+                "steps": progress.steps,
+            }
+        case Queued(paused=paused):
+            return {**_AT_REST, "phase": "paused" if paused else "waiting"}
+        case Storing():
+            return {**_AT_REST, "phase": "storing", "progress": 1.0}
+        case Succeeded():
+            return {**_AT_REST, "phase": "done", "progress": 1.0}
+        case Failed() | Cancelled():
+            return {**_AT_REST, "phase": "ended"}
+
+
+def _error(status: Status) -> dict[str, Any]:
+    """Return why a job failed, or came back to the queue."""
+    match status:
+        case Failed(code=code, message=message):
+            return {"error": message, "error_code": code}
+        case Cancelled(reason=reason):
+            return {"error": f"cancelled: {reason}", "error_code": "cancelled"}
+        case Queued(reason=reason) if reason:
+            return {"error": None, "error_code": reason}
+        case _:
+            return {"error": None, "error_code": None}
