@@ -1,0 +1,1 @@
+"""InvokeAI: a server that queues node graphs and keeps what it has drawn."""
