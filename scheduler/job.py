@@ -33,6 +33,7 @@ class Artifact:
 
     Attributes:
         sha256: Of the stored PNG, hex.
+        shortfalls: What the engine could not honour in this picture.
     """
 
     key: str
@@ -43,6 +44,7 @@ class Artifact:
     height: int
     size_bytes: int
     sha256: str
+    shortfalls: tuple[Shortfall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

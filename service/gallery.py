@@ -23,7 +23,7 @@ async def vision(request: web.Request) -> web.StreamResponse:
         raise redirect
     query = request.query.get("q", "")[:200]
     cursor = request.query.get("cursor") or None
-    page = await request.app[CATALOGUE].latest(limit=_PAGE, q=query or None, cursor=cursor)
+    page = await request.app[CATALOGUE].latest(limit=_PAGE, q=query, cursor=cursor)
     context = {
         "pictures": page.items,
         "next_cursor": page.next_cursor,

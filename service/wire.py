@@ -196,7 +196,9 @@ def job_view(
 ) -> dict[str, Any]:
     """Return a job as `GET /api/images/jobs/{id}` shows it."""
     status = job.status
-    artifacts = [] if isinstance(status, Queued) else [artifact_view(a) for a in status.artifacts]
+    drawn = () if isinstance(status, Queued) else status.artifacts
+    artifacts = [artifact_view(artifact) for artifact in drawn]
+    warnings = dict.fromkeys((*job.shortfalls, *(s for a in drawn for s in a.shortfalls)))
     done = isinstance(status, Succeeded)
     return {
         "job_id": job.id,
@@ -218,7 +220,7 @@ def job_view(
         "priority": job.priority,
         "tags": job.tags,
         "created_at": job.created_at,
-        "warnings": [shortfall_view(s) for s in job.shortfalls],
+        "warnings": [shortfall_view(shortfall) for shortfall in warnings],
     }
 
 

@@ -24,9 +24,9 @@ async def latest(request: web.Request) -> web.Response:
     page = await request.app[CATALOGUE].latest(
         limit=limit,
         cursor=request.query.get("cursor") or None,
-        q=request.query.get("q") or None,
-        model=request.query.get("model") or None,
-        tag=request.query.get("tag") or None,
+        q=request.query.get("q", ""),
+        model=request.query.get("model", ""),
+        tag=request.query.get("tag", ""),
     )
     return reply(
         {"items": [entry_view(entry) for entry in page.items], "next_cursor": page.next_cursor}

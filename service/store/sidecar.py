@@ -73,6 +73,7 @@ class Sidecar:
             height=self.height,
             size_bytes=self.size_bytes,
             sha256=self.sha256,
+            shortfalls=self.warnings,
         )
 
     def encode(self) -> bytes:
