@@ -1,0 +1,103 @@
+"""Reads what a model folder in diffusers' layout says of itself."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from engines.diffusers.headers import BrokenFileError, read_header
+from engines.diffusers.kinds import Nature
+
+CARD = "kitty.json"
+"""An optional card in a model folder: name, aliases, defaults, bounds, refused samplers."""
+
+_PICKLES = (".bin", ".pt", ".ckpt", ".pth")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        BrokenFileError: missing, or no JSON object.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BrokenFileError(f"{path.name} is missing or no JSON") from error
+    if not isinstance(content, dict):
+        raise BrokenFileError(f"{path.name} is no JSON object")
+    return content
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Return the folder's card, empty when it has none.
+
+    Raises:
+        BrokenFileError: there is one, but it is no JSON object.
+    """
+    return read_json(folder / CARD) if (folder / CARD).exists() else {}
+
+
+def is_model_folder(folder: Path) -> bool:
+    """Say whether the folder is one model rather than a shelf of several."""
+    return (folder / "model_index.json").is_file() or (folder / "config.json").is_file()
+
+
+def weight_files(folder: Path) -> Iterator[Path]:
+    """Yield a model folder's safetensors files in a stable order."""
+    yield from sorted(path for path in folder.rglob("*.safetensors") if path.is_file())
+
+
+def tell_folder(folder: Path) -> Nature:
+    """Tell what a model folder is, having checked that its weights are whole.
+
+    Raises:
+        BrokenFileError: it cannot be used.
+    """
+    nature = (
+        _pipeline_nature(folder)
+        if (folder / "model_index.json").is_file()
+        else _part_nature(read_json(folder / "config.json"))
+    )
+    files = tuple(weight_files(folder))
+    if not files:
+        pickled = any(path.suffix in _PICKLES for path in folder.rglob("*"))
+        raise BrokenFileError(
+            "its weights are pickle files, which are never loaded: convert them to safetensors"
+            if pickled
+            else "it holds no safetensors weights"
+        )
+    for path in files:
+        read_header(path)
+    return nature
+
+
+def _pipeline_nature(folder: Path) -> Nature:
+    index = read_json(folder / "model_index.json")
+    unet = read_json(folder / "unet" / "config.json")
+    for part in ("unet", "vae"):
+        if not any((folder / part).glob("*.safetensors")):
+            raise BrokenFileError(f"{part} has no safetensors weights")
+    return Nature("checkpoint", _base(unet, str(index.get("_class_name", ""))))
+
+
+def _base(unet: Mapping[str, Any], pipeline: str) -> str:
+    if unet.get("addition_embed_type") == "text_time":
+        refiner = unet.get("cross_attention_dim") == 1280 or "Img2Img" in pipeline  # noqa: PLR2004
+        return "sdxl-refiner" if refiner else "sdxl"
+    if not pipeline.startswith("StableDiffusion"):
+        raise BrokenFileError(f"{pipeline or 'its pipeline'} is not one that this engine draws")
+    return "sd2" if unet.get("cross_attention_dim") == 1024 else "sd15"  # noqa: PLR2004
+
+
+def _part_nature(config: Mapping[str, Any]) -> Nature:
+    match str(config.get("_class_name", "")):
+        case "ControlNetModel":
+            wide = config.get("addition_embed_type") == "text_time"
+            return Nature("controlnet", "sdxl" if wide else "sd15")
+        case "AutoencoderKL":
+            return Nature("vae")
+        case "AutoencoderTiny":
+            return Nature("vae", "taesd")
+        case other:
+            raise BrokenFileError(f"{other or 'its content'} is not known here")

@@ -1,0 +1,184 @@
+"""Loads models onto the device, and lets the least recently used go when memory runs short."""
+
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engines.diffusers.checkpoint import Checkpoint
+from engines.diffusers.devices import DeviceRules
+from engines.diffusers.folders import read_json
+from engines.diffusers.headers import BrokenFileError
+from engines.diffusers.library import Shelved
+from engines.diffusers.precision import Ladder, Rung
+from engines.errors import InvalidSpecError
+
+_GIB = 2**30
+
+
+class Loader:
+    """Keeps models on the device within a budget; used by the drawing thread alone."""
+
+    def __init__(
+        self,
+        *,
+        ladder: Ladder,
+        device: torch.device,
+        rules: DeviceRules,
+        memory_gib: float,
+    ) -> None:
+        self._ladder = ladder
+        self._device = device
+        self._rules = rules
+        self._budget = memory_gib * _GIB
+        self._loaded: OrderedDict[str, Checkpoint] = OrderedDict()
+
+    def holds(self, model: Shelved) -> bool:
+        """Say whether a model is loaded, at the precision at which it is to be used now."""
+        known = self._loaded.get(model.mark)
+        return known is not None and known.rung == self._ladder.rung(model.mark)
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """Names of the loaded models."""
+        return tuple(one.shelved.info.name for one in self._loaded.values())
+
+    def get(self, model: Shelved) -> Checkpoint:
+        """Return a loaded model, loading it first where it is not.
+
+        Raises:
+            InvalidSpecError: it cannot be loaded.
+        """
+        if not self.holds(model):
+            self._loaded.pop(model.mark, None)
+            while self._loaded and self._held + (model.info.size_bytes or 0) > self._budget:
+                self._loaded.popitem(last=False)
+            self._loaded[model.mark] = self._load(model, self._ladder.rung(model.mark))
+        self._loaded.move_to_end(model.mark)
+        return self._loaded[model.mark]
+
+    def release(self) -> None:
+        """Let every model go and give the memory back to the device."""
+        self._loaded.clear()
+        empty_cache(self._device)
+
+    @property
+    def _held(self) -> int:
+        return sum(one.bytes for one in self._loaded.values())
+
+    def _load(self, shelved: Shelved, rung: Rung) -> Checkpoint:
+        try:
+            checkpoint = load_folder(shelved, rung=rung, device=self._device)
+        except (OSError, ValueError, KeyError, BrokenFileError) as error:
+            raise InvalidSpecError(f"{shelved.info.name}: {error}", field="model") from error
+        for part in (checkpoint.unet, checkpoint.vae):
+            part.requires_grad_(requires_grad=False)
+            part.eval()
+            if self._rules.channels_last:
+                part.to(memory_format=torch.channels_last)
+        return checkpoint
+
+
+def empty_cache(device: torch.device) -> None:
+    """Give memory that nothing uses back to the device's owner."""
+    match device.type:
+        case "cuda":
+            torch.cuda.empty_cache()
+        case "mps":
+            torch.mps.empty_cache()
+        case _:
+            pass
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done all that it was told."""
+    match device.type:
+        case "cuda":
+            torch.cuda.current_stream(device).synchronize()
+        case "mps":
+            torch.mps.synchronize()
+        case _:
+            pass
+
+
+def load_folder(shelved: Shelved, *, rung: Rung, device: torch.device) -> Checkpoint:
+    """Load a model folder in diffusers' layout.
+
+    Raises:
+        BrokenFileError: a part is missing.
+        OSError: a file cannot be read.
+        ValueError: the weights do not fit the configuration.
+    """
+    from diffusers import AutoencoderKL, UNet2DConditionModel  # noqa: PLC0415
+
+    folder = shelved.path
+    index = read_json(folder / "model_index.json")
+    decoder = rung.decoder
+    vae_config = read_json(folder / "vae" / "config.json")
+    if shelved.info.base.startswith("sdxl") and vae_config.get("force_upcast", True):
+        # Its activations overflow half precision; diffusers decodes it in single, too.
+        decoder = torch.float32 if decoder == torch.float16 else decoder
+    unet = _part(UNet2DConditionModel, folder / "unet", rung.network).to(device)
+    vae = _part(AutoencoderKL, folder / "vae", decoder).to(device)
+    encoders = _encoders(folder, index, rung=rung, device=device)
+    parts = (unet, vae, *(encoder for encoder, _ in encoders))
+    return Checkpoint(
+        shelved=shelved,
+        rung=rung,
+        device=device,
+        unet=unet,
+        vae=vae,
+        encoders=encoders,
+        scheduler_config=read_json(folder / "scheduler" / "scheduler_config.json"),
+        zeros_for_empty=bool(index.get("force_zeros_for_empty_prompt", False)),
+        bytes=sum(p.numel() * p.element_size() for part in parts for p in part.parameters()),
+    )
+
+
+def _part(kind: Any, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401
+    plain = any(folder.glob("*model.safetensors")) or any(folder.glob("*.index.json"))
+    return kind.from_pretrained(
+        folder,
+        torch_dtype=dtype,
+        use_safetensors=True,
+        local_files_only=True,
+        variant=None if plain else "fp16",
+    )
+
+
+def _encoders(
+    folder: Path, index: Mapping[str, Any], *, rung: Rung, device: torch.device
+) -> tuple[tuple[Any, Any], ...]:
+    import transformers  # noqa: PLC0415
+
+    found = []
+    for suffix in ("", "_2"):
+        part = folder / f"text_encoder{suffix}"
+        if not (part / "config.json").is_file():
+            continue
+        name = (index.get(f"text_encoder{suffix}") or ["", "CLIPTextModel"])[1]
+        if name not in {"CLIPTextModel", "CLIPTextModelWithProjection"}:
+            raise BrokenFileError(f"its text encoder {name} is not one that is known here")
+        variant = (
+            None
+            if any(part.glob("model*.safetensors")) and not any(part.glob("model.fp16*"))
+            else "fp16"
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            encoder = getattr(transformers, name).from_pretrained(
+                part,
+                dtype=rung.network,
+                use_safetensors=True,
+                local_files_only=True,
+                variant=variant,
+            )
+        tokenizer = transformers.CLIPTokenizer.from_pretrained(folder / f"tokenizer{suffix}")
+        encoder.requires_grad_(requires_grad=False)
+        found.append((encoder.to(device).eval(), tokenizer))
+    if not found:
+        raise BrokenFileError("it has no text encoder")
+    return tuple(found)

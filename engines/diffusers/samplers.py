@@ -1,0 +1,198 @@
+"""Our sampler names in diffusers' classes, and what a sampler remembers from step to step."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from engines.diffusers.brownian import SteadyNoise
+from engines.errors import InvalidSpecError
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A diffusers scheduler class, its settings, and the attributes that change with each step."""
+
+    scheduler: str
+    settings: Mapping[str, Any]
+    memory: tuple[str, ...] = ()
+
+
+_BROWNIAN = "DPMSolverSDEScheduler"
+_DPM = MappingProxyType({"algorithm_type": "dpmsolver++", "solver_order": 2})
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "euler": Recipe("EulerDiscreteScheduler", {}),
+        "euler_a": Recipe("EulerAncestralDiscreteScheduler", {}),
+        "ddim": Recipe("DDIMScheduler", {}),
+        "dpmpp_2m": Recipe(
+            "DPMSolverMultistepScheduler", _DPM, ("model_outputs", "lower_order_nums")
+        ),
+        "dpmpp_2m_karras": Recipe(
+            "DPMSolverMultistepScheduler",
+            {**_DPM, "use_karras_sigmas": True},
+            ("model_outputs", "lower_order_nums"),
+        ),
+        "dpmpp_sde": Recipe(_BROWNIAN, {}, ("sample", "mid_point_sigma")),
+        "unipc": Recipe(
+            "UniPCMultistepScheduler",
+            {},
+            ("model_outputs", "timestep_list", "lower_order_nums", "last_sample", "this_order"),
+        ),
+        "lcm": Recipe("LCMScheduler", {}),
+        "heun": Recipe("HeunDiscreteScheduler", {}, ("prev_derivative", "dt", "sample")),
+    }
+)
+
+
+def make_scheduler(name: str, config: Mapping[str, Any], *, seed: int) -> Any:  # noqa: ANN401
+    """Return diffusers' scheduler for one of our sampler names.
+
+    Args:
+        name: Our name.
+        config: The model's own scheduler settings (noise schedule, prediction type).
+        seed: Feeds the Brownian motion of the samplers that have one.
+
+    Raises:
+        InvalidSpecError: there is no sampler of that name.
+    """
+    import diffusers  # noqa: PLC0415
+
+    try:
+        recipe = RECIPES[name]
+    except KeyError:
+        raise InvalidSpecError(f"there is no sampler called {name!r}", field="sampler") from None
+    settings = dict(recipe.settings)
+    if recipe.scheduler == _BROWNIAN:
+        settings["noise_sampler_seed"] = seed
+    return getattr(diffusers, recipe.scheduler).from_config(dict(config), **settings)
+
+
+class SamplerRun:
+    """One pass of a sampler over one picture: its timesteps, its memory, where it stands.
+
+    Attributes:
+        steps: Network calls of this pass.
+        done: How many of them have been made.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        config: Mapping[str, Any],
+        steps: int,
+        generator: torch.Generator,
+        shape: torch.Size,
+        device: torch.device,
+    ) -> None:
+        self.name = name
+        self._generator = generator
+        self._scheduler = make_scheduler(name, config, seed=generator.initial_seed())
+        self._recipe = RECIPES[name]
+        try:
+            # Timesteps stay on the CPU, so that reading one never waits for the GPU.
+            self._scheduler.set_timesteps(steps, device="cpu")
+        except ValueError as error:
+            raise InvalidSpecError(f"{name}: {error}", field="steps") from error
+        self._extra = (
+            {"generator": generator}
+            if "generator" in inspect.signature(self._scheduler.step).parameters
+            else {}
+        )
+        self._noise: SteadyNoise | None = None
+        if self._recipe.scheduler == _BROWNIAN:
+            self._noise = SteadyNoise(shape=shape, scheduler=self._scheduler, device=device)
+            self._scheduler.noise_sampler = self._noise
+        self._begin = 0
+        self._timesteps: torch.Tensor = self._scheduler.timesteps
+        self.done = 0
+        self._seek()
+
+    @property
+    def steps(self) -> int:
+        """Network calls of this pass."""
+        return len(self._timesteps)
+
+    @property
+    def timestep(self) -> float:
+        """The training timestep at which the network is asked next."""
+        return float(self._timesteps[self.done])
+
+    def skip(self, strength: float) -> None:
+        """Leave out the first part, as for an init image: draw only `strength` of the steps."""
+        order = self._scheduler.order
+        asked = self._scheduler.num_inference_steps
+        kept = min(int(asked * strength), asked)
+        self._window((asked - kept) * order, len(self._scheduler.timesteps))
+
+    def window(self, start: float, end: float) -> None:
+        """Draw only the timesteps between two fractions of the noise schedule."""
+        trained = self._scheduler.config.num_train_timesteps
+        upper, lower = round(trained * (1 - start)), round(trained * (1 - end))
+        inside = [
+            index
+            for index, timestep in enumerate(self._scheduler.timesteps)
+            if lower <= float(timestep) < upper or (start == 0 and float(timestep) >= upper)
+        ]
+        first = inside[0] if inside else 0
+        self._window(first, first + len(inside))
+
+    def _window(self, first: int, last: int) -> None:
+        self._begin = first
+        self._timesteps = self._scheduler.timesteps[first:last]
+        self._seek()
+
+    def _seek(self) -> None:
+        # diffusers takes the step from here when it has not made one yet.
+        if hasattr(self._scheduler, "set_begin_index"):
+            self._scheduler.set_begin_index(self._begin + self.done)
+
+    def from_noise(self, noise: torch.Tensor) -> torch.Tensor:
+        """Return the latents to start from: noise at the strength of the first step."""
+        return noise * float(self._scheduler.init_noise_sigma)
+
+    def blur(self, latents: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Return clean latents with as much noise as the next step expects."""
+        if self.done >= self.steps:
+            return latents
+        moment = self._timesteps[self.done : self.done + 1]
+        blurred: torch.Tensor = self._scheduler.add_noise(latents, noise, moment)
+        return blurred
+
+    def scale(self, latents: torch.Tensor) -> torch.Tensor:
+        """Return latents as the network wants them at this step."""
+        moment = self._timesteps[self.done]
+        scaled: torch.Tensor = self._scheduler.scale_model_input(latents, moment)
+        return scaled
+
+    def advance(self, prediction: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        """Take one step and return the latents after it."""
+        moment = self._timesteps[self.done]
+        after = self._scheduler.step(prediction, moment, latents, **self._extra, return_dict=False)[
+            0
+        ]
+        self.done += 1
+        moved: torch.Tensor = after.to(latents.dtype)
+        return moved
+
+    def memory(self) -> dict[str, Any]:
+        """Return what the next step depends on, beside the latents."""
+        kept = {name: getattr(self._scheduler, name, None) for name in self._recipe.memory}
+        asked = self._noise.asked if self._noise else []
+        return {"done": self.done, "asked": list(asked), **kept}
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Stand where another run of the same picture stood when it told its `memory`."""
+        kept = dict(memory)
+        self.done = kept.pop("done")
+        asked = kept.pop("asked")
+        if self._noise:
+            self._noise.ask_again(asked)
+        for name, value in kept.items():
+            setattr(self._scheduler, name, value)
+        self._seek()

@@ -1,0 +1,94 @@
+"""All that the drawing thread draws with, opened in that thread."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import cast
+
+import torch
+
+from engines.diffusers.batches import Batches
+from engines.diffusers.devices import DEVICES, DeviceKind, DeviceRules, batch_size
+from engines.diffusers.encoding import PromptCache
+from engines.diffusers.library import Library
+from engines.diffusers.loader import Loader
+from engines.diffusers.precision import Ladder
+from engines.diffusers.settings import DiffusersSettings
+from engines.diffusers.stepper import Network, ask_network
+from engines.diffusers.thread import Furnishing
+from engines.errors import EngineDownError
+from engines.inputs import Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Studio:
+    """The thread's tools; only that thread may use them."""
+
+    library: Library
+    loader: Loader
+    ladder: Ladder
+    inputs: Inputs
+    device: torch.device
+    rules: DeviceRules
+    settings: DiffusersSettings
+    device_name: str
+    batches: Batches
+    prompts: PromptCache = field(default_factory=PromptCache)
+    network: Network = ask_network
+    clock: Callable[[], float] = time.monotonic
+
+
+@contextmanager
+def open_studio(furnishing: Furnishing) -> Iterator[Studio]:
+    """Open the device; call it in the thread that will draw.
+
+    Raises:
+        EngineDownError: the device is not there.
+    """
+    settings = furnishing.settings
+    place = find_device(furnishing.device)
+    rules = DEVICES[cast("DeviceKind", place.type)]
+    start = rules.precision if settings.precision == "auto" else settings.precision
+    if place.type == "cpu":
+        torch.set_num_threads(settings.threads or 1)
+    ladder = Ladder(start=start, memory=furnishing.data_dir / "precision.json")
+    with torch.inference_mode():
+        loader = Loader(
+            ladder=ladder,
+            device=place,
+            rules=rules,
+            memory_gib=settings.memory_gib or rules.memory_gib,
+        )
+        yield Studio(
+            library=furnishing.library,
+            loader=loader,
+            ladder=ladder,
+            inputs=furnishing.inputs,
+            device=place,
+            device_name=device_name(place),
+            rules=rules,
+            settings=settings,
+            batches=Batches(most=batch_size(rules, settings)),
+        )
+        loader.release()
+
+
+def find_device(wanted: str) -> torch.device:
+    """Return the device that was asked for, or the best one that there is.
+
+    Raises:
+        EngineDownError: it is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return torch.device(next((kind for kind, found in there.items() if found), "cpu"))
+    place = torch.device(wanted)
+    if not there.get(place.type, True):
+        raise EngineDownError(f"the device {wanted} is not there")
+    return place
+
+
+def device_name(place: torch.device) -> str:
+    """Return what people call the device."""
+    return torch.cuda.get_device_name(place) if place.type == "cuda" else place.type
