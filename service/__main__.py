@@ -15,6 +15,7 @@ from service.resources import open_resources
 from service.settings import Settings, SettingsError, read_settings
 
 HURRY_EXIT = 0
+SWITCH_SECONDS = 0.0005
 
 
 async def serve(settings: Settings) -> None:
@@ -50,19 +51,24 @@ def main() -> None:
         "see ops/settings.env.example.",
     )
     parser.parse_args()
+    # Writers run in threads; with the usual 5 ms a busy event loop would make each of their
+    # small steps wait that long.
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         settings = read_settings()
-        log.set_up(level=settings.log_level, style=settings.log_format)
-        flush = telemetry.set_up(settings)
-        try:
-            uvloop.run(serve(settings))
-        finally:
-            flush()
+    except SettingsError as error:
+        sys.exit(f"kitty-images: {error}")
+    log.set_up(level=settings.log_level, style=settings.log_format)
+    flush = telemetry.set_up(settings)
+    try:
+        uvloop.run(serve(settings))
     except SettingsError as error:
         sys.exit(f"kitty-images: {error}")
     except OSError as error:
         where = f"{settings.service_host}:{settings.service_port}"
         sys.exit(f"kitty-images: cannot listen on {where} (SERVICE_HOST, SERVICE_PORT): {error}")
+    finally:
+        flush()
 
 
 if __name__ == "__main__":

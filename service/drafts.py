@@ -52,7 +52,7 @@ class Drafts:
             hires=_hires(body.hires),
             upscale=_upscale(body.upscale),
             refiner=_refiner(body.refiner),
-            tiling=Tiling(body.tiling),
+            tiling=Tiling(body.axes),
             clip_skip=body.clip_skip,
             reproducible=body.reproducible,
         )

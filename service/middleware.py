@@ -3,11 +3,10 @@
 import hmac
 import ipaddress
 import logging
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -59,7 +58,7 @@ async def translated(request: web.Request, handler: Handler) -> web.StreamRespon
         return problem(500, "internal", "the log has the details")
 
 
-def guard(settings: Settings) -> Callable[..., object]:
+def guard(settings: Settings) -> Middleware:
     """Return the middleware that keeps out other sites' pages and callers without the token."""
     token = settings.api_token.get_secret_value() if settings.api_token else ""
     networks = [ipaddress.ip_network(part) for part in settings.open_networks]

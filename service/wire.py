@@ -108,13 +108,12 @@ class GenerateBody(_Body):
         """Read -1 as other tools mean it: any seed."""
         return None if value == -1 else value
 
-    @field_validator("tiling")
-    @classmethod
-    def _both(cls, value: str | bool) -> str:
-        """Read true as both axes."""
-        if isinstance(value, bool):
-            return "both" if value else "none"
-        return value
+    @property
+    def axes(self) -> str:
+        """Along which axes the picture is to tile; true means both."""
+        if isinstance(self.tiling, bool):
+            return "both" if self.tiling else "none"
+        return self.tiling
 
 
 class SelectBody(_Body):

@@ -21,7 +21,9 @@ async def models(request: web.Request) -> web.Response:
         for engine in request.app[SCHEDULER].stations
         for info in known[engine] or ()
     ]
-    return reply({"items": items, "errors": dict(known.errors)})
+    return reply(
+        {"items": items, "errors": {str(name): reason for name, reason in known.errors.items()}}
+    )
 
 
 @routes.get("/api/images/engines")
