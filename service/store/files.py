@@ -99,7 +99,7 @@ class FileStore:
         with _translated(str(self._folder)):
             try:
                 await asyncio.to_thread(self._write, path, data)
-            except FileNotFoundError as error:
+            except (FileNotFoundError, NotADirectoryError) as error:
                 raise StoreDownError(f"the folder {self._folder} is gone") from error
 
     async def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
