@@ -1,6 +1,5 @@
 """The REST calls that the command line makes, and what their failures mean."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -107,8 +106,7 @@ class Images:
             ) as reply:
                 data = await reply.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            why = str(error) or type(error).__name__
-            raise UnreachableError(f"{self.address.base} does not answer: {why}") from error
+            raise UnreachableError(_silence(self.address.base, error)) from error
         if reply.status >= HTTPStatus.BAD_REQUEST:
             raise _refusal(reply.status, reply.reason or "", data)
         return data
@@ -128,20 +126,19 @@ async def connect(address: Address) -> AsyncGenerator[Images]:
         yield Images(address=address, session=session)
 
 
-async def wait_until_up(images: Images, *, patience_seconds: float) -> None:
-    """Return when the service answers its first request.
-
-    Raises:
-        UnreachableError: it did not within `patience_seconds`.
-    """
-    async with asyncio.timeout(patience_seconds):
-        while True:
-            try:
-                await images.call("GET", "healthz")
-            except UnreachableError:
-                await asyncio.sleep(0.05)
-            else:
-                return
+def _silence(base: str, error: Exception) -> str:
+    """Say why a call got no answer."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return f"{base} is not known: {error.os_error.strerror}"
+        case aiohttp.ClientConnectorError():
+            return f"nobody answers at {base}"
+        case aiohttp.ClientResponseError():
+            return f"{base} does not speak HTTP"
+        case aiohttp.ServerDisconnectedError():
+            return f"{base} hung up before it answered"
+        case _:
+            return f"{base} does not answer: {str(error) or type(error).__name__}"
 
 
 def _refusal(status: int, reason: str, data: bytes) -> RefusedError | UnwillingError:

@@ -10,13 +10,13 @@ CliError
 
 import asyncio
 from collections.abc import Coroutine
+from http import HTTPStatus
 from typing import Any, ClassVar, NoReturn
 
-import orjson
 import typer
-from rich.console import Console
 from rich.markup import escape
 
+from service.cli import output
 from service.cli.replies import Job, Problem
 
 INTERRUPTED = 130
@@ -29,61 +29,47 @@ interrupted by Ctrl-C (the job goes on).
 
 
 class CliError(Exception):
-    """A command could not do its work."""
+    """A command could not do its work.
+
+    Attributes:
+        problem: What went wrong, for machines.
+        hints: Further lines for people.
+    """
 
     status: ClassVar[int] = 1
+    code: ClassVar[str] = "failed"
 
-    @property
-    def problem(self) -> Problem:
-        """What went wrong, for machines."""
-        return {"title": "Failed", "detail": str(self), "code": "failed"}
-
-    @property
-    def hints(self) -> list[str]:
-        """Further lines for people."""
-        return []
+    def __init__(self, detail: str, *, problem: Problem | None = None) -> None:
+        super().__init__(detail)
+        self.problem: Problem = problem or {"code": self.code, "detail": detail}
+        self.hints: list[str] = []
 
 
 class JobFailedError(CliError):
     """The job failed or was cancelled."""
 
     def __init__(self, job: Job) -> None:
-        super().__init__(f"job {job['job_id']}: {job['error'] or job['state']}")
-        self.job = job
-
-    @property
-    def problem(self) -> Problem:  # noqa: D102 - as in CliError
-        return {"title": "Failed", "detail": str(self), "code": self.job["error_code"] or "failed"}
+        detail = f"job {job['job_id']}: {job['error'] or job['state']}"
+        super().__init__(detail, problem={"code": job["error_code"] or "failed", "detail": detail})
 
 
 class UsageError(CliError):
     """The command makes no sense."""
 
     status = 2
-
-    @property
-    def problem(self) -> Problem:  # noqa: D102 - as in CliError
-        return {"title": "Wrong usage", "detail": str(self), "code": "usage"}
+    code = "usage"
 
 
 class AnsweredError(CliError):
     """The service answered with a problem document."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.get("detail") or problem.get("title") or "no reason given")
-        self._problem = problem
-
-    @property
-    def problem(self) -> Problem:  # noqa: D102 - as in CliError
-        return self._problem
-
-    @property
-    def hints(self) -> list[str]:  # noqa: D102 - as in CliError
-        faults = self._problem.get("errors", [])[1:]
-        lines = [f"{fault.get('field', '')}: {fault.get('detail', '')}" for fault in faults]
-        if self._problem.get("status") == 401:  # noqa: PLR2004 - HTTP's own number
-            lines.append("Set API_TOKEN to the token that the service was started with.")
-        return lines
+        detail = problem.get("detail") or problem.get("title") or "no reason given"
+        super().__init__(detail, problem=problem)
+        faults = problem.get("errors", [])[1:]
+        self.hints = [f"{fault.get('field', '')}: {fault.get('detail', '')}" for fault in faults]
+        if problem.get("status") == HTTPStatus.UNAUTHORIZED:
+            self.hints.append("Set API_TOKEN to the token that the service was started with.")
 
 
 class RefusedError(AnsweredError):
@@ -102,14 +88,11 @@ class UnreachableError(CliError):
     """Nobody answers at the service's address, or somebody else."""
 
     status = 3
+    code = "unreachable"
 
-    @property
-    def problem(self) -> Problem:  # noqa: D102 - as in CliError
-        return {"title": "Unreachable", "detail": str(self), "code": "unreachable"}
-
-    @property
-    def hints(self) -> list[str]:  # noqa: D102 - as in CliError
-        return ["Start the service with ops/run, or name its address: IMAGES_BASE=http://host:8089"]
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.hints = ["Start it with ops/run, or say where it is: IMAGES_BASE=http://host:8089"]
 
 
 def run(work: Coroutine[Any, Any, None], *, as_json: bool) -> None:
@@ -129,9 +112,9 @@ def run(work: Coroutine[Any, Any, None], *, as_json: bool) -> None:
 def _complain(error: CliError, *, as_json: bool) -> NoReturn:
     """Say what went wrong, on stdout for machines and on stderr for people, and exit."""
     if as_json:
-        typer.echo(orjson.dumps(error.problem, option=orjson.OPT_INDENT_2).decode())
+        output.print_json(error.problem)
     else:
-        console = Console(stderr=True, highlight=False)
+        console = output.news()
         field = error.problem.get("field", "")
         where = f"{field}: " if field and not str(error).startswith(field) else ""
         console.print(f"[bold red]Error[/] {escape(where + str(error))}")

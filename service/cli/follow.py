@@ -10,7 +10,7 @@ import aiohttp
 import orjson
 
 from service.cli.client import Images
-from service.cli.exits import UnreachableError
+from service.cli.exits import UnreachableError, UnwillingError
 from service.cli.replies import ENDED, Job
 
 
@@ -34,6 +34,7 @@ async def follow(images: Images, job_id: str, patience: Patience) -> AsyncGenera
     Raises:
         RefusedError: there is no such job.
         UnreachableError: the service went away and did not come back.
+        UnwillingError: the service is there again but cannot answer.
     """
     try:
         async with aclosing(_pushed(images, job_id)) as jobs:
@@ -62,7 +63,7 @@ async def _pushed(images: Images, job_id: str) -> AsyncGenerator[Job]:
                     frame = orjson.loads(message.data)
                     if frame.get("type") == "job" and frame["job"]["job_id"] == job_id:
                         yield cast("Job", frame["job"])
-    except (aiohttp.ClientError, UnreachableError, TimeoutError, OSError) as error:
+    except (aiohttp.ClientError, OSError, TimeoutError, UnreachableError, UnwillingError) as error:
         raise _PushEndedError from error
     raise _PushEndedError
 
@@ -73,7 +74,7 @@ async def _polled(images: Images, job_id: str, patience: Patience) -> AsyncGener
     while True:
         try:
             job = await images.job(job_id)
-        except UnreachableError:
+        except (UnreachableError, UnwillingError):
             missed += 1
             if missed > patience.misses:
                 raise

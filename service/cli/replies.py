@@ -48,6 +48,7 @@ class Accepted(TypedDict):
     """The answer to a submit."""
 
     job_id: str
+    engine: str
     warnings: list[Warned]
 
 
