@@ -11,7 +11,9 @@ import aiohttp
 from engines.comfyui.records import (
     File,
     Gone,
+    Outcome,
     Standing,
+    Waiting,
     read_history,
     read_options,
     read_queue,
@@ -52,6 +54,12 @@ class Client:
             return []
         return _read(answer.require(), lambda body: [str(name) for name in body])
 
+    async def header(self, folder: str, name: str) -> Mapping[str, Any]:
+        """Return what the head of a safetensors file says, nothing where it says nothing."""
+        query = {"filename": name}
+        answer = await self.server.send("GET", f"/view_metadata/{folder}", query=query)
+        return _read(answer, dict) if answer.ok else {}
+
     async def options(self, node_class: str, *names: str) -> list[list[str]]:
         """Return the options of a node's inputs."""
         answer = (await self.server.send("GET", f"/object_info/{node_class}")).require()
@@ -87,14 +95,14 @@ class Client:
         """Return where a prompt is; the history is read again after a queue without it."""
         if (outcome := await self._history(prompt_id)) is not None:
             return outcome
-        answer = (await self.server.send("GET", "/queue")).require()
-        waiting = _read(answer, lambda body: read_queue(body, prompt_id))
-        return waiting or await self._history(prompt_id) or Gone.GONE
+        if (waiting := await self.waiting(prompt_id)) is not None:
+            return waiting
+        return await self._history(prompt_id) or Gone.GONE
 
-    async def queued(self, prompt_id: str) -> bool:
-        """Say whether a prompt waits or runs."""
+    async def waiting(self, prompt_id: str) -> Waiting | None:
+        """Return how a prompt waits or runs, None when it does neither."""
         answer = (await self.server.send("GET", "/queue")).require()
-        return _read(answer, lambda body: read_queue(body, prompt_id)) is not None
+        return _read(answer, lambda body: read_queue(body, prompt_id))
 
     async def view(self, file: File) -> bytes:
         """Fetch a picture.
@@ -121,7 +129,7 @@ class Client:
                 return
             self._cancels_jobs = False
         (await self.server.send("POST", "/queue", json={"delete": [prompt_id]})).require()
-        if await self.queued(prompt_id):
+        if await self.waiting(prompt_id) is Waiting.RUNNING:
             body = {"prompt_id": prompt_id}
             (await self.server.send("POST", "/interrupt", json=body)).require()
 
@@ -143,7 +151,7 @@ class Client:
         """Hang up; may be called twice."""
         await self.server.aclose()
 
-    async def _history(self, prompt_id: str) -> Any:  # noqa: ANN401 -- typed by `look`
+    async def _history(self, prompt_id: str) -> Outcome | None:
         answer = (await self.server.send("GET", f"/history/{prompt_id}")).require()
         return _read(answer, lambda body: read_history(body, prompt_id))
 

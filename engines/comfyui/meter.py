@@ -1,21 +1,18 @@
 """How far a prompt is, made out of what the server says about its nodes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from engines.base import Phase
+from engines.base import Phase, Progress
 from engines.comfyui.messages import Cached, Ended, Executing, Message, Preview, Stepped
-from engines.comfyui.sketch import Graph, class_of
 
 _PHASES: Final[tuple[tuple[str, Phase], ...]] = (
-    ("Loader", "loading"),
     ("Load", "loading"),
     ("TextEncode", "encoding"),
     ("ControlNetApply", "encoding"),
     ("VAEEncode", "encoding"),
     ("VAEDecode", "decoding"),
-    ("Upscale", "decoding"),
     ("Image", "decoding"),
 )
 """What a part of a node's class says about the phase; the first that fits counts."""
@@ -23,58 +20,56 @@ _PHASES: Final[tuple[tuple[str, Phase], ...]] = (
 
 @dataclass(slots=True, kw_only=True)
 class Meter:
-    """Adds up the samplers' steps; what it reads never falls, whatever comes twice or late.
+    """Adds up the samplers' steps; what it tells never falls, whatever comes twice or late.
+
+    The socket is ours alone, so that what does not name its prompt is ours once ours runs.
 
     Attributes:
+        classes: Node id → class.
         passes: Sampler → the steps it is expected to take, corrected by what the server says.
-        phase: What is going on.
-        preview: The latest small picture, not yet taken.
     """
 
     prompt_id: str
-    graph: Graph
+    classes: Mapping[str, str]
     passes: dict[str, int]
-    phase: Phase = "waiting"
-    preview: Preview | None = None
     _done: dict[str, int] = field(default_factory=dict)
-    _step: int = 0
+    _news: list[Progress] = field(default_factory=list)
+    _now: Progress = field(default_factory=lambda: Progress("waiting"))
     _ours: bool = False
 
-    @property
-    def steps(self) -> int:
-        """Steps of all passes."""
-        return max(sum(self.passes.values()), self._step)
+    def take(self) -> list[Progress]:
+        """Return what is new since it was taken last, and only the latest preview."""
+        news, self._news = self._news, []
+        return news
 
-    @property
-    def step(self) -> int:
-        """Steps that are done."""
-        return self._step
-
-    def take_preview(self) -> Preview | None:
-        """Return the latest preview once."""
-        preview, self.preview = self.preview, None
-        return preview
-
-    def read(self, message: Message) -> bool:
-        """Take a message into account; False when it is about another prompt or says nothing new.
-
-        The socket is ours alone, so that what does not name its prompt is ours once ours runs.
-        """
+    def read(self, message: Message) -> None:
+        """Take a message into account, unless it is about another prompt."""
         match message:
-            case Executing(prompt_id, node) if self._names_us(prompt_id):
+            case Executing(prompt_id, node) if self._means_us(prompt_id):
                 self._ours = node is not None
-                return node is not None and self._enter(node)
-            case Cached(prompt_id, nodes) if prompt_id == self.prompt_id:
+                if node is not None:
+                    self._tell(self._phase_at(node))
+            case Cached(prompt_id, nodes) if self._means_us(prompt_id):
                 self._ours = True
-                return any([self._advance(node, self.passes.get(node, 0)) for node in nodes])
-            case Stepped(prompt_id, node, value, most) if self._names_us(prompt_id):
+                for node in nodes:
+                    self._done[node] = self.passes.get(node, 0)
+            case Stepped(prompt_id, node, value, most) if self._means_us(prompt_id):
                 self._ours = True
-                return self._walk(node, value, most)
-            case Preview(prompt_id) if self._names_us(prompt_id):
-                self.preview = message
-                return True
+                if node in self.passes:  # others count tiles or frames
+                    if value > 0:  # a node that has only begun counts to 1
+                        self.passes[node] = most
+                    self._done[node] = max(self._done.get(node, 0), min(value, most))
+                self._tell(self._phase_at(node))
+            case Preview(prompt_id, _, _, image) if self._means_us(prompt_id):
+                self._tell(self._now.phase, image)
             case Executing() | Cached() | Stepped() | Preview() | Ended():
-                return False
+                pass
+
+    def complete(self) -> None:
+        """Take note that the picture is there: every step was taken, told or not."""
+        self._done |= self.passes
+        if self._now.step < sum(self.passes.values()):
+            self._tell("drawing")
 
     def ends(self, message: Message) -> bool:
         """Say whether a message claims that our prompt is over."""
@@ -84,33 +79,22 @@ class Meter:
             case _:
                 return False
 
-    def _names_us(self, prompt_id: str | None) -> bool:
+    def _means_us(self, prompt_id: str | None) -> bool:
         return prompt_id == self.prompt_id or (prompt_id is None and self._ours)
 
-    def _enter(self, node: str) -> bool:
-        before = self.phase
+    def _phase_at(self, node: str) -> Phase:
         if node in self.passes:
-            self.phase = "drawing"
-        elif node in self.graph:
-            name = class_of(self.graph, node)
-            self.phase = next((phase for part, phase in _PHASES if part in name), before)
-        return self.phase != before
+            return "drawing"
+        name = self.classes.get(node, "")
+        phase = next((phase for part, phase in _PHASES if part in name), self._now.phase)
+        return self._now.phase if phase == "decoding" and not self._done else phase
 
-    def _walk(self, node: str, value: int, most: int) -> bool:
-        if node not in self.passes:
-            return False  # other nodes count their own work: tiles, frames
-        if self._done.get(node, 0) <= value <= most:
-            self.passes[node] = most
-        entered = self._enter(node)
-        return self._advance(node, min(value, most)) or entered
-
-    def _advance(self, node: str, value: int) -> bool:
-        self._done[node] = max(self._done.get(node, 0), value)
-        before = self._step
-        self._step = max(before, sum(self._done.values()))
-        return self._step > before
-
-
-def meter_for(prompt_id: str, graph: Graph, passes: Mapping[str, int]) -> Meter:
-    """Return a meter at zero."""
-    return Meter(prompt_id=prompt_id, graph=graph, passes=dict(passes))
+    def _tell(self, phase: Phase, preview: bytes | None = None) -> None:
+        step = max(self._now.step, sum(self._done.values()))
+        now = Progress(phase, step, max(sum(self.passes.values()), step), preview)
+        if now == self._now:
+            return
+        if preview is not None:
+            self._news = [replace(told, preview=None) for told in self._news]
+        self._news.append(now)
+        self._now = replace(now, preview=None)

@@ -1,0 +1,31 @@
+"""Prompts in the server's notation, where only round brackets weigh words."""
+
+from dataclasses import replace
+
+from engines.prompts import parse_prompt, take_loras
+from engines.spec import GenerationSpec
+
+
+def worded(spec: GenerationSpec) -> GenerationSpec:
+    """Return the spec with its `<lora:…>` tags among the adapters and its weights translated."""
+    prompt, loras = take_loras(spec.prompt)
+    return replace(
+        spec,
+        prompt=weighted(prompt),
+        negative_prompt=weighted(spec.negative_prompt),
+        loras=(*spec.loras, *loras),
+    )
+
+
+def weighted(prompt: str) -> str:
+    """Write square brackets, which the server takes for letters, as weights below 1."""
+    if "[" not in prompt:
+        return prompt
+    return "".join(
+        _escaped(part.text) if part.weight == 1 else f"({_escaped(part.text)}:{part.weight:g})"
+        for part in parse_prompt(prompt)
+    )
+
+
+def _escaped(text: str) -> str:
+    return text.replace("(", r"\(").replace(")", r"\)")
