@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import orjson
+from pydantic import TypeAdapter
 
+from engines.base import Shortfall
 from scheduler.job import Artifact
 from service.store.sidecar import Sidecar
 from service.store.words import mark, words_of
@@ -27,7 +29,8 @@ CREATE TABLE IF NOT EXISTS pictures (
   width      INTEGER NOT NULL,
   height     INTEGER NOT NULL,
   size_bytes INTEGER NOT NULL,
-  sha256     TEXT NOT NULL
+  sha256     TEXT NOT NULL,
+  warnings   BLOB NOT NULL
 );
 CREATE VIRTUAL TABLE IF NOT EXISTS picture_words
   USING fts5 (words, tokenize='ascii', prefix='1 2 3', detail=none, columnsize=0);
@@ -43,14 +46,16 @@ CREATE TRIGGER IF NOT EXISTS picture_removed AFTER DELETE ON pictures
 
 COLUMNS: Final = (
     "id, key, meta_key, job_id, number, engine, model, prompt, negative, tags,"
-    " seed, width, height, size_bytes, sha256"
+    " seed, width, height, size_bytes, sha256, warnings"
 )
 _EPOCH: Final = datetime(2020, 1, 1, tzinfo=UTC)
 _PLACES: Final = 4096
 """Places for pictures in each microsecond: the ids grow with time and are places in the order."""
 
+_WARNINGS_JSON: TypeAdapter[tuple[Shortfall, ...]] = TypeAdapter(tuple[Shortfall, ...])
+
 Row = tuple[
-    int, str, str, str, int, str, str, str, str, bytes, int, int, int, int, str
+    int, str, str, str, int, str, str, str, str, bytes, int, int, int, int, str, bytes
 ]  # as COLUMNS
 
 
@@ -75,11 +80,12 @@ def add_row(connection: sqlite3.Connection, sidecar: Sidecar) -> None:
     words = set(words_of(" ".join((spec.prompt, spec.negative_prompt, spec.model, *tags))))
     place = _free_place(connection, sidecar)
     connection.execute(
-        f"INSERT INTO pictures ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
+        f"INSERT INTO pictures ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
         (
             place, sidecar.key, sidecar.meta_key, sidecar.job_id, sidecar.index, sidecar.engine,
             spec.model, spec.prompt, spec.negative_prompt, orjson.dumps(tags), sidecar.seed,
             sidecar.width, sidecar.height, sidecar.size_bytes, sidecar.sha256,
+            _WARNINGS_JSON.dump_json(sidecar.warnings),
         ),
     )  # fmt: skip
     marks = {mark("m", spec.model), *(mark("t", tag) for tag in tags)}
@@ -112,9 +118,11 @@ def _free_place(connection: sqlite3.Connection, sidecar: Sidecar) -> int:
 def entry_of(row: Row) -> Entry:
     """Decode a row."""
     (place, key, meta_key, job_id, number, engine, model, prompt, negative, tags,
-     seed, width, height, size_bytes, sha256) = row  # fmt: skip
+     seed, width, height, size_bytes, sha256, warnings) = row  # fmt: skip
+    shortfalls = _WARNINGS_JSON.validate_json(warnings)
+    artifact = Artifact(key, meta_key, number, seed, width, height, size_bytes, sha256, shortfalls)
     return Entry(
-        artifact=Artifact(key, meta_key, number, seed, width, height, size_bytes, sha256),
+        artifact=artifact,
         job_id=job_id,
         created=_EPOCH + timedelta(microseconds=place // _PLACES),
         engine=engine,

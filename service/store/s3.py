@@ -98,7 +98,7 @@ class S3Store:
             connect_timeout=connect_timeout_seconds,
             read_timeout=read_timeout_seconds,
             max_pool_connections=32,
-            retries={"mode": "standard", "total_max_attempts": 3},
+            retries={"mode": "standard", "total_max_attempts": 2},
             s3={"addressing_style": "path"},
             # Other servers than Amazon's do not all know the newer checksums.
             request_checksum_calculation="when_required",
@@ -214,17 +214,23 @@ class S3Store:
         async with self._connecting:
             if self._connected is None:
                 with _translated(self._endpoint_url):
-                    self._signer = await self._connect(self._public_url)
-                    self._connected = await self._connect(self._endpoint_url)
+                    session = self._session()
+                    self._connected = await self._connect(session, self._endpoint_url)
+                    self._signer = self._connected
+                    if self._public_url != self._endpoint_url:
+                        self._signer = await self._connect(session, self._public_url)
             return self._connected
 
-    async def _connect(self, url: str) -> "S3Client":
-        """Make a client for one address of the server."""
-        session = aioboto3.Session(
+    def _session(self) -> aioboto3.Session:
+        """Return what the clients have in common."""
+        return aioboto3.Session(
             aws_access_key_id=self._access_key,
             aws_secret_access_key=self._secret_key,
             region_name=self._region,
         )
+
+    async def _connect(self, session: aioboto3.Session, url: str) -> "S3Client":
+        """Make a client for one address of the server."""
         client: S3Client = await self._stack.enter_async_context(
             session.client("s3", endpoint_url=url, config=self._config)
         )

@@ -61,6 +61,7 @@ osd_max_object_namespace_len = 64
 rgw_data = {folder}/rgw
 rgw_frontends = beast endpoint=127.0.0.1:{port}
 rgw_rados_pool_pg_num_min = 1
+rgw_cache_enabled = false
 rgw_enable_usage_log = false
 rgw_enable_ops_log = false
 rgw_dns_name = localhost
