@@ -6,6 +6,9 @@ SchedulerError
 ├── QueueFullError           queue_full           try again later
 ├── IdempotencyError         idempotency_conflict same key, another request
 ├── ShuttingDownError        shutting_down
+├── GpuNotFoundError         gpu_not_found
+├── GpuBusyError             gpu_busy             nobody let go of it in time
+├── LeaseLostError           lease_lost           expired, released, or an old token
 └── StoreError               store_error          (see scheduler.ports) the store failed
     ├── StoreDownError       store_down           it may work later
     ├── NotStoredError       not_found            there is no such object
@@ -61,6 +64,32 @@ class ShuttingDownError(SchedulerError):
     """The service is ending and takes no new work."""
 
     code = "shutting_down"
+
+
+class GpuNotFoundError(SchedulerError):
+    """There is no such GPU."""
+
+    code = "gpu_not_found"
+
+
+class GpuBusyError(SchedulerError):
+    """Nobody let go of the GPU in time.
+
+    Attributes:
+        holders: Who has it.
+    """
+
+    code = "gpu_busy"
+
+    def __init__(self, detail: str = "", *, holders: tuple[str, ...] = ()) -> None:
+        super().__init__(detail)
+        self.holders = holders
+
+
+class LeaseLostError(SchedulerError):
+    """The lease is no longer held: it expired, was released, or the token is an older one's."""
+
+    code = "lease_lost"
 
 
 class StoreError(SchedulerError):
