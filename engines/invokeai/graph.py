@@ -37,7 +37,7 @@ class Graph:
         name: str = "",
         cached: bool = True,
         items: Sequence[Port] = (),
-        **fields: Json | Port,
+        **fields: "Json | Port",
     ) -> Port:
         """Add a node of type `kind` and return its output `out`.
 
@@ -57,7 +57,7 @@ class Graph:
         self.nodes[node] = values
         return Port(node, out)
 
-    def set(self, node: str, **fields: Json | Port) -> None:
+    def set(self, node: str, **fields: "Json | Port") -> None:
         """Give a node that stands already further fields."""
         for field, value in fields.items():
             if isinstance(value, Port):

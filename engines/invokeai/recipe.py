@@ -4,49 +4,30 @@ Node types and fields are those of InvokeAI 6.14 (`invokeai/app/invocations/`), 
 running server; `engines.invokeai.schema` compares them with every server's own description.
 """
 
-from dataclasses import dataclass
-
-from engines.base import Json
+from engines.invokeai.canvas import Canvas
 from engines.invokeai.graph import Graph, Port
 from engines.invokeai.network import Guidance, Network, controlled, guided, loaded, refined
-from engines.invokeai.parts import LATENT, RESAMPLERS, Parts, Plan, drawn_size
+from engines.invokeai.parts import LATENT, Parts, Plan, drawn_size
 from engines.spec import GenerationSpec, Hires
-
-
-@dataclass(slots=True)
-class _Canvas:
-    """A graph in the making and its loose ends."""
-
-    spec: GenerationSpec
-    parts: Parts
-    graph: Graph
-    network: Network
-    guidance: Guidance
-    control: Port | None
-    passes: dict[str, int]
-    original: Port | None = None
-    mask: Port | None = None
-    denoise_mask: Port | None = None
 
 
 def plan(spec: GenerationSpec, parts: Parts, *, name: str = "kitty") -> Plan:
     """Draw up the graph of a spec; `name` becomes its id."""
     graph = Graph()
     network = loaded(graph, spec, parts)
-    canvas = _Canvas(
+    canvas = Canvas(
         spec=spec,
         parts=parts,
         graph=graph,
         network=network,
         guidance=guided(graph, spec, parts, network),
         control=controlled(graph, spec, parts),
-        passes={},
     )
     _take_inputs(canvas)
     latents = _first_pass(canvas)
     if spec.hires is not None:
         latents = _second_pass(canvas, latents, spec.hires)
-    image = _finished(canvas, _decoded(canvas, latents))
+    image = _finished(canvas, canvas.decoded(latents))
     _publish(canvas, image)
     return Plan(
         graph=graph.dump(name),
@@ -57,15 +38,15 @@ def plan(spec: GenerationSpec, parts: Parts, *, name: str = "kitty") -> Plan:
     )
 
 
-def _take_inputs(canvas: _Canvas) -> None:
+def _take_inputs(canvas: Canvas) -> None:
     """Bring the init image and its mask to the size of the first pass."""
     spec, parts = canvas.spec, canvas.parts
     if spec.init_image is None:
         return
     size = spec.width, spec.height
-    canvas.original = _resized(canvas, parts.images[spec.init_image], size, "lanczos")
+    canvas.original = canvas.resized(parts.images[spec.init_image], size, "lanczos")
     if parts.mask is not None:
-        canvas.mask = _resized(canvas, parts.mask, size, "bilinear")
+        canvas.mask = canvas.resized(parts.mask, size, "bilinear")
         canvas.denoise_mask = canvas.graph.add(
             "create_denoise_mask",
             "denoise_mask",
@@ -75,21 +56,21 @@ def _take_inputs(canvas: _Canvas) -> None:
         )
 
 
-def _first_pass(canvas: _Canvas) -> Port:
+def _first_pass(canvas: Canvas) -> Port:
     """Draw the composition; a refiner takes over for the last part."""
     spec = canvas.spec
     start, latents = 0.0, None
     if canvas.original is not None:
-        start, latents = 1.0 - spec.strength, _encoded(canvas, canvas.original)
+        start, latents = 1.0 - spec.strength, canvas.encoded(canvas.original)
     until = spec.refiner.start if spec.refiner is not None else 1.0
-    noise = _noise(canvas, (spec.width, spec.height))
+    noise = canvas.noise((spec.width, spec.height))
     if until <= start:
         return _refine(canvas, latents, noise, start)
     done = _denoise(canvas, latents, noise=noise, start=start, end=until, steps=spec.steps)
     return _refine(canvas, done, None, until) if until < 1.0 else done
 
 
-def _refine(canvas: _Canvas, latents: Port | None, noise: Port | None, start: float) -> Port:
+def _refine(canvas: Canvas, latents: Port | None, noise: Port | None, start: float) -> Port:
     network, guidance = refined(canvas.graph, canvas.spec, canvas.parts)
     return _denoise(
         canvas,
@@ -103,7 +84,7 @@ def _refine(canvas: _Canvas, latents: Port | None, noise: Port | None, start: fl
     )
 
 
-def _second_pass(canvas: _Canvas, latents: Port, hires: Hires) -> Port:
+def _second_pass(canvas: Canvas, latents: Port, hires: Hires) -> Port:
     """Enlarge the composition, as latents or as a picture, and draw its detail anew."""
     size = drawn_size(canvas.spec)
     if hires.upscaler == LATENT:
@@ -111,12 +92,12 @@ def _second_pass(canvas: _Canvas, latents: Port, hires: Hires) -> Port:
             "lresize", "latents", latents=latents, width=size[0], height=size[1], mode="bilinear"
         )
     else:
-        image = _enlarged(canvas, _decoded(canvas, latents), hires.upscaler, hires.scale, size)
-        latents = _encoded(canvas, image)
+        image = canvas.enlarged(canvas.decoded(latents), hires.upscaler, hires.scale, size)
+        latents = canvas.encoded(image)
     return _denoise(
         canvas,
         latents,
-        noise=_noise(canvas, size),
+        noise=canvas.noise(size),
         start=1.0 - hires.strength,
         end=1.0,
         steps=hires.steps or canvas.spec.steps,
@@ -124,7 +105,7 @@ def _second_pass(canvas: _Canvas, latents: Port, hires: Hires) -> Port:
 
 
 def _denoise(
-    canvas: _Canvas,
+    canvas: Canvas,
     latents: Port | None,
     *,
     noise: Port | None,
@@ -157,82 +138,24 @@ def _denoise(
     return done
 
 
-def _noise(canvas: _Canvas, size: tuple[int, int]) -> Port:
-    return canvas.graph.add(
-        "noise", "noise", seed=canvas.spec.seed, width=size[0], height=size[1], use_cpu=True
-    )
-
-
-def _encoded(canvas: _Canvas, image: Port) -> Port:
-    return canvas.graph.add(
-        "i2l", "latents", cached=False, image=image, vae=canvas.network.vae, fp32=canvas.parts.fp32
-    )
-
-
-def _decoded(canvas: _Canvas, latents: Port) -> Port:
-    return canvas.graph.add(
-        "l2i",
-        "image",
-        cached=False,
-        latents=latents,
-        vae=canvas.network.vae,
-        fp32=canvas.parts.fp32,
-        tiled=False,
-    )
-
-
-def _finished(canvas: _Canvas, image: Port) -> Port:
+def _finished(canvas: Canvas, image: Port) -> Port:
     """Put back what a mask protects, then bring the picture to the size that was asked for."""
     spec, size = canvas.spec, drawn_size(canvas.spec)
     if canvas.original is not None and canvas.mask is not None:
         original, mask = canvas.original, canvas.mask
         if spec.hires is not None:
-            original = _resized(canvas, original, size, "lanczos")
-            mask = _resized(canvas, mask, size, "bilinear")
+            original = canvas.resized(original, size, "lanczos")
+            mask = canvas.resized(mask, size, "bilinear")
         image = canvas.graph.add(
             "img_paste", "image", cached=False, base_image=original, image=image, mask=mask
         )
     if spec.upscale is not None:
         upscale = spec.upscale
-        return _enlarged(canvas, image, upscale.upscaler, upscale.scale, spec.output_size)
-    return image if size == spec.output_size else _resized(canvas, image, spec.output_size)
+        return canvas.enlarged(image, upscale.upscaler, upscale.scale, spec.output_size)
+    return image if size == spec.output_size else canvas.resized(image, spec.output_size)
 
 
-def _enlarged(
-    canvas: _Canvas, image: Port, upscaler: str, scale: float, size: tuple[int, int]
-) -> Port:
-    """Enlarge a picture to `size`, by a resampler or by a model of the server's."""
-    if upscaler in RESAMPLERS:
-        return _resized(canvas, image, size, upscaler)
-    image = canvas.graph.add(
-        "spandrel_image_to_image_autoscale",
-        "image",
-        cached=False,
-        image=image,
-        image_to_image_model=canvas.parts.upscalers[upscaler].identifier,
-        scale=scale,
-        fit_to_multiple_of_8=False,
-    )
-    return _resized(canvas, image, size)
-
-
-def _resized(
-    canvas: _Canvas, image: Port | str, size: tuple[int, int], method: str = "lanczos"
-) -> Port:
-    """Bring a picture, drawn or uploaded, to `size`."""
-    source: Port | Json = image if isinstance(image, Port) else {"image_name": image}
-    return canvas.graph.add(
-        "img_resize",
-        "image",
-        cached=False,
-        image=source,
-        width=size[0],
-        height=size[1],
-        resample_mode=method,
-    )
-
-
-def _publish(canvas: _Canvas, image: Port) -> None:
+def _publish(canvas: Canvas, image: Port) -> None:
     """Make the last picture the result: kept, on its board, with what it was drawn from."""
     spec, parts = canvas.spec, canvas.parts
     mode = "txt2img" if spec.init_image is None else "inpaint" if parts.mask else "img2img"

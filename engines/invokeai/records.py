@@ -1,6 +1,7 @@
 """The server's model records: what it can draw with, and which one a name means."""
 
 import difflib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -8,7 +9,7 @@ from typing import Any, Final, Literal
 
 from engines.base import Json, ModelDefaults, ModelInfo
 from engines.errors import InvalidSpecError, ModelNotFoundError
-from engines.spec import Sampler
+from engines.invokeai.samplers import SAMPLERS
 
 Kind = Literal["checkpoint", "lora", "controlnet", "vae", "upscaler"]
 
@@ -63,6 +64,11 @@ class Record:
         }
 
     @property
+    def full_name(self) -> str:
+        """Its name and its family, for when the name alone means several."""
+        return f"{self.name} ({self.base})"
+
+    @property
     def aliases(self) -> tuple[str, ...]:
         """What it may be called beside its name: key, hash, file name, our own alias."""
         path = PurePath(self.path.replace("\\", "/"))
@@ -90,33 +96,42 @@ def read_record(data: Mapping[str, Any]) -> Record | None:
             return None
 
 
-def describe(record: Record, samplers: Mapping[str, Sampler]) -> ModelInfo | None:
-    """Return what clients see of a record, None for types that no spec can name.
+def describe_all(records: Sequence[Record]) -> list[ModelInfo]:
+    """Return what clients see of the records; types that no spec can name are left out.
 
-    `samplers` translates the server's scheduler names into ours.
+    Of several with one type and name, each goes by its name and family, or else by its key.
     """
-    kind = KINDS.get(record.kind)
-    if kind is None:
-        return None
-    error = ""
-    if kind == "checkpoint" and record.base not in _DRAWN:
-        error = "" if record.base == "sdxl-refiner" else f"{record.base} models are not drawn"
+    shown = [record for record in records if record.kind in KINDS]
+    names = Counter((record.kind, record.name) for record in shown)
+    full = Counter((record.kind, record.full_name) for record in shown)
+    infos = []
+    for record in shown:
+        name = record.name
+        if names[record.kind, name] > 1:
+            alone = full[record.kind, record.full_name] == 1
+            name = record.full_name if alone else record.key
+        infos.append(_describe(record, name))
+    return infos
+
+
+def _describe(record: Record, name: str) -> ModelInfo:
+    foreign = record.kind == "main" and record.base not in BASES
     return ModelInfo(
-        name=record.name,
-        kind=kind,
+        name=name,
+        kind=KINDS[record.kind],
         base=BASES.get(record.base, record.base),
         aliases=record.aliases,
         size_bytes=record.size_bytes,
         trigger_words=record.triggers,
-        defaults=_defaults(record, samplers),
-        error=error,
+        defaults=_defaults(record),
+        error=f"{record.base} models are not drawn here" if foreign else "",
     )
 
 
 def find(wanted: str, records: Sequence[Record], *, kind: str, field: str) -> Record:
     """Return the record of type `kind` that `wanted` means: a key, a hash or a name.
 
-    The most literal reading that fits wins: key, hash, name, file name, then any case.
+    The most literal reading that fits wins: key, hash, name, name and family, file name, any case.
 
     Raises:
         ModelNotFoundError: none fits, or several do; `field` is blamed.
@@ -125,6 +140,7 @@ def find(wanted: str, records: Sequence[Record], *, kind: str, field: str) -> Re
         lambda record: (record.key,),
         lambda record: (record.hash,),
         lambda record: (record.name,),
+        lambda record: (record.full_name,),
         lambda record: record.aliases,
         lambda record: tuple(n.casefold() for n in (record.name, *record.aliases)),
     )
@@ -165,17 +181,17 @@ def require_drawn(record: Record) -> Record:
     return require_base(record, _DRAWN, field="model")
 
 
-def _defaults(record: Record, samplers: Mapping[str, Sampler]) -> ModelDefaults:
+def _defaults(record: Record) -> ModelDefaults:
     """Return what the model's own settings say, and where they are silent, its family's size."""
     size, own = _NATIVE_SIZES.get(record.base, 512), record.settings
     usual = ModelDefaults()
-    scheduler = own.get("scheduler")
+    scheduler = str(own.get("scheduler") or "")
     return ModelDefaults(
         width=own.get("width") or size,
         height=own.get("height") or size,
         steps=own.get("steps") or usual.steps,
         cfg=own.get("cfg_scale") or usual.cfg,
-        sampler=samplers.get(scheduler, scheduler) if scheduler else usual.sampler,
+        sampler=SAMPLERS.get(scheduler, scheduler) or usual.sampler,
     )
 
 

@@ -1,0 +1,118 @@
+"""What a spec comes to with the models that a server has, and what it must do without."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from engines.base import Shortfall
+from engines.errors import InvalidSpecError
+from engines.invokeai.parts import GRID, LATENT, RESAMPLERS, Parts
+from engines.invokeai.prompts import read_prompts
+from engines.invokeai.records import Record, find, require_base, require_drawn
+from engines.invokeai.samplers import find_scheduler
+from engines.spec import GenerationSpec, Lora
+
+_UPSCALER = "spandrel_image_to_image"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A settled spec: its parts, still without uploads, and its shortfalls."""
+
+    parts: Parts
+    shortfalls: tuple[Shortfall, ...]
+
+
+def settle(
+    spec: GenerationSpec,
+    records: Sequence[Record],
+    schedulers: Collection[str],
+    *,
+    board: str | None = None,
+) -> Order:
+    """Find everything that a spec names, and check what the server would find out too late.
+
+    Raises:
+        ModelNotFoundError: a model, adapter, ControlNet or upscaler is not there.
+        InvalidSpecError: the spec cannot be drawn with what is there.
+    """
+    _check_sizes(spec)
+    model = require_drawn(find(spec.model, records, kind="main", field="model"))
+    prompts = read_prompts(spec)
+    parts = Parts(
+        model=model,
+        scheduler=find_scheduler(spec.sampler, schedulers),
+        positive=prompts.positive,
+        negative=prompts.negative,
+        loras=_loras((*spec.loras, *prompts.loras), records, model),
+        controls=tuple(
+            require_base(
+                find(control.model, records, kind="controlnet", field="controls"),
+                frozenset({model.base}),
+                field="controls",
+            )
+            for control in spec.controls
+        ),
+        refiner=_refiner(spec, records, model),
+        upscalers={
+            name: find(name, records, kind=_UPSCALER, field=field)
+            for name, field in _upscalers(spec)
+        },
+        vae=_vae(records, model),
+        fp32=model.settings.get("vae_precision") != "fp16",
+        board=board,
+    )
+    return Order(parts, (*prompts.shortfalls, *_shortfalls(spec, model)))
+
+
+def _check_sizes(spec: GenerationSpec) -> None:
+    for field, length in (("width", spec.width), ("height", spec.height)):
+        if length % GRID or length < GRID:
+            raise InvalidSpecError(f"{field} {length} is no multiple of {GRID}", field=field)
+
+
+def _loras(
+    wanted: Sequence[Lora], records: Sequence[Record], model: Record
+) -> tuple[tuple[Record, float], ...]:
+    """Find the adapters; one that is named twice acts with both weights, as the server would not.
+
+    The server takes an adapter once and drops its repetitions in silence.
+    """
+    weights: dict[str, tuple[Record, float]] = {}
+    for lora in wanted:
+        record = find(lora.name, records, kind="lora", field="loras")
+        require_base(record, frozenset({model.base}), field="loras")
+        _, weight = weights.get(record.key, (record, 0.0))
+        weights[record.key] = record, weight + lora.weight
+    return tuple(weights.values())
+
+
+def _refiner(spec: GenerationSpec, records: Sequence[Record], model: Record) -> Record | None:
+    if spec.refiner is None:
+        return None
+    if model.base != "sdxl":
+        raise InvalidSpecError("only SDXL pictures have a refiner", field="refiner")
+    record = find(spec.refiner.model, records, kind="main", field="refiner")
+    return require_base(record, frozenset({"sdxl-refiner"}), field="refiner")
+
+
+def _upscalers(spec: GenerationSpec) -> Iterator[tuple[str, str]]:
+    """Yield the upscaler models that a spec names, with the field that names them."""
+    if spec.hires is not None and spec.hires.upscaler not in {LATENT, *RESAMPLERS}:
+        yield spec.hires.upscaler, "hires"
+    if spec.upscale is not None and spec.upscale.upscaler not in RESAMPLERS:
+        yield spec.upscale.upscaler, "upscale"
+
+
+def _vae(records: Sequence[Record], model: Record) -> Record | None:
+    """Return the VAE that the model's own settings ask for, if it is still there."""
+    key = model.settings.get("vae")
+    return next((r for r in records if r.kind == "vae" and r.key == key), None)
+
+
+def _shortfalls(spec: GenerationSpec, model: Record) -> Iterator[Shortfall]:
+    if spec.clip_skip and model.base == "sdxl":
+        yield Shortfall(
+            "clip_skip_unsupported", "InvokeAI skips no CLIP layers for SDXL", "clip_skip"
+        )
+    if spec.mask is not None and spec.init_image is None:
+        yield Shortfall("mask_without_image", "a mask acts on an init image only", "mask")
