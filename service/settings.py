@@ -72,6 +72,12 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("data_dir", "models_dir", "config_file", "comfy_workflow_json")
+    @classmethod
+    def _home(cls, value: Path | None) -> Path | None:
+        """Read ~ as shells do; files of settings are not read by one."""
+        return value.expanduser() if value else None
+
     @field_validator("open_networks")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
