@@ -1,0 +1,323 @@
+"""A ComfyUI server with the manners of real ones, good and bad, for tests to direct.
+
+It behaves as releases 0.3.64 (`newer=False`) and 0.38 (`newer=True`) do: see the decision record
+on what was seen of a real one. What differs between them: newer ones insist on UUIDs, cancel jobs
+by name, and are silent about previews unless asked for them.
+"""
+
+import asyncio
+import io
+import struct
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiohttp import WSMsgType, web
+from PIL import Image
+
+from tests.fakes.comfyui_nodes import OUTPUTS, Shelf, refusal, upstream
+from tests.fakes.comfyui_worker import Item, Worker
+from tests.fakes.stage import Phase, Stage
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(kw_only=True)
+class Manners:
+    """How a server behaves where releases, settings and accidents differ.
+
+    Attributes:
+        newer: Speak as 0.38 does, not as 0.3.64.
+        names_prompts: Choose prompt ids itself, as releases before 2025 did.
+        targets_interrupts: Heed the id in an interrupt; releases before Sep 2025 did not.
+        silent: Send nothing but the first status.
+        twice: Send every frame twice.
+        untold: Kinds of events that are never sent.
+        cut_at: Break the connection after so many bytes of a picture; None in the middle.
+    """
+
+    newer: bool = True
+    names_prompts: bool = False
+    targets_interrupts: bool = True
+    silent: bool = False
+    twice: bool = False
+    untold: set[str] = field(default_factory=set)
+    cut_at: int | None = None
+
+
+class FakeComfyUi:
+    """The server; `url` once it is open.
+
+    Attributes:
+        asked: Method and path of every request, in order.
+        sockets: Client id → its websocket; a client that connects again while its old socket is
+            still being closed loses the new one, too.
+    """
+
+    def __init__(self, *, manners: Manners | None = None) -> None:
+        self.manners = manners or Manners()
+        self.stage = Stage()
+        self.shelf = Shelf()
+        self.worker = Worker(
+            stage=self.stage, shelf=self.shelf, send=self._send, cut=self.cut_connections
+        )
+        self.url = ""
+        self.asked: list[str] = []
+        self.bodies: list[Any] = []
+        self.sockets: dict[str, web.WebSocketResponse] = {}
+        self.flags: dict[str, bool] = {}
+        self._transports: set[asyncio.Transport] = set()
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listen on a free port of the loopback interface."""
+        app = web.Application(middlewares=[self._watch], client_max_size=2**27)
+        app.add_routes(self._routes())
+        self._runner = web.AppRunner(app, shutdown_timeout=0.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        """Refuse connections from now on, and cut those that are open."""
+        self.cut_connections()
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    def cut_connections(self) -> None:
+        """Break every connection."""
+        for transport in self._transports:
+            transport.abort()
+        self._transports.clear()
+
+    def restart(self) -> None:
+        """Forget everything, as a restart does."""
+        if self.worker.running is not None:
+            self.worker.running.interrupted.set()
+        self.worker.forget_everything()
+        self.cut_connections()
+
+    def _routes(self) -> list[web.RouteDef]:
+        routes = [
+            web.get("/ws", self._websocket),
+            web.get("/system_stats", self._stats),
+            web.get("/models/{folder}", self._models),
+            web.get("/object_info/{node_class}", self._object_info),
+            web.get("/view_metadata/{folder}", self._metadata),
+            web.get("/history/{prompt_id}", self._history),
+            web.get("/queue", self._queue),
+            web.get("/view", self._view),
+            web.post("/prompt", self._prompt),
+            web.post("/queue", self._edit_queue),
+            web.post("/interrupt", self._interrupt),
+            web.post("/history", self._edit_history),
+            web.post("/free", self._free),
+            web.post("/upload/image", self._upload),
+            web.get("/{path:.*}", _no_such_file),  # the web interface: a POST elsewhere is a 405
+        ]
+        if self.manners.newer:
+            routes.insert(0, web.post("/api/jobs/{prompt_id}/cancel", self._cancel))
+        return routes
+
+    @web.middleware
+    async def _watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if isinstance(request.transport, asyncio.Transport):
+            self._transports.add(request.transport)
+        self.asked.append(f"{request.method} {request.path}")
+        return await handler(request)
+
+    # -- the websocket
+
+    async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
+        socket, client_id = web.WebSocketResponse(), request.query.get("clientId", "")
+        await socket.prepare(request)
+        self.sockets[client_id] = socket
+        await _tell(socket, "status", {**self.worker.status(), "sid": client_id})
+        running = self.worker.running
+        if running and running.client_id == client_id and self.worker.ran:
+            await _tell(socket, "executing", {"node": self.worker.ran[-1]})
+        first = True
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.TEXT and first:
+                    said = orjson.loads(message.data)
+                    self.flags[client_id] = said["type"] == "feature_flags"
+                first = False
+        finally:
+            self.sockets.pop(client_id, None)  # whoever has connected under that name meanwhile
+            self.flags.pop(client_id, None)
+        return socket
+
+    async def _send(self, event: str, data: dict[str, Any] | bytes, client_id: str | None) -> None:
+        if self.manners.silent or event in self.manners.untold:
+            return
+        everybody = [*self.sockets.values()]
+        named = [self.sockets[client_id]] if client_id in self.sockets else []
+        for socket in everybody if client_id is None else named:
+            frame = data
+            if isinstance(data, bytes) and not self.flags.get(client_id or ""):
+                [about] = struct.unpack_from(">I", data, 4)
+                frame = struct.pack(">II", 1, 1) + data[8 + about :]
+            for _ in range(2 if self.manners.twice else 1):
+                await _tell(socket, event, frame)
+
+    # -- prompts
+
+    async def _prompt(self, request: web.Request) -> web.StreamResponse:
+        body = orjson.loads(await request.read())
+        self.bodies.append(body)
+        if self.stage.cuts(Phase.SUBMIT):
+            return _broken(request)
+        prompt_id = str(body.get("prompt_id", uuid.uuid4()))
+        if self.manners.names_prompts:
+            prompt_id = str(uuid.uuid4())
+        if self.manners.newer and not _is_canonical(prompt_id):
+            error = {"type": "invalid_prompt_id", "message": "no canonical UUID", "details": ""}
+            return web.json_response({"error": error, "node_errors": {}}, status=400)
+        graph = body["prompt"]
+        error, complaints = refusal(graph, self.shelf)
+        if error is not None:
+            return web.json_response({"error": error, "node_errors": complaints}, status=400)
+        outputs = [
+            node
+            for node in graph
+            if graph[node]["class_type"] in OUTPUTS
+            and not set(upstream(graph, node)) & set(complaints)
+        ]
+        client_id = body.get("client_id")
+        self.stage.accepted()
+        self.worker.put(
+            Item(prompt_id=prompt_id, graph=graph, client_id=client_id, outputs=outputs)
+        )
+        if self.stage.cuts(Phase.ANSWER):
+            return _broken(request)
+        answer = {"prompt_id": prompt_id, "number": 0, "node_errors": complaints}
+        return web.json_response(answer)
+
+    async def _history(self, request: web.Request) -> web.Response:
+        prompt_id = request.match_info["prompt_id"]
+        entry = self.worker.history.get(prompt_id)
+        return web.json_response({} if entry is None else {prompt_id: entry})
+
+    async def _edit_history(self, request: web.Request) -> web.Response:
+        for prompt_id in (await request.json())["delete"]:
+            self.worker.history.pop(prompt_id, None)
+        return web.Response()
+
+    async def _queue(self, _: web.Request) -> web.Response:
+        running = self.worker.running
+        return web.json_response(
+            {
+                "queue_running": [running.row()] if running else [],
+                "queue_pending": [item.row() for item in self.worker.pending],
+            }
+        )
+
+    async def _edit_queue(self, request: web.Request) -> web.Response:
+        for prompt_id in (await request.json())["delete"]:
+            self.worker.delete(prompt_id)
+        return web.Response()
+
+    async def _interrupt(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.worker.interrupt(body.get("prompt_id") if self.manners.targets_interrupts else None)
+        return web.Response()
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        prompt_id = request.match_info["prompt_id"]
+        done = self.worker.delete(prompt_id) or self.worker.interrupt(prompt_id)
+        return web.json_response({"cancelled": done})
+
+    # -- files, memory, names
+
+    async def _view(self, request: web.Request) -> web.StreamResponse:
+        query = request.query
+        data = self.worker.files.get((query["filename"], query["subfolder"], query["type"]))
+        if data is None:
+            return web.Response(status=404)
+        response = web.StreamResponse(headers={"Content-Length": str(len(data))})
+        await response.prepare(request)
+        if self.stage.cuts(Phase.FETCHING):
+            cut_at = self.manners.cut_at
+            await response.write(data[: len(data) // 2 if cut_at is None else cut_at])
+            return _broken(request)
+        await response.write(data)
+        return response
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        image = form["image"]
+        assert isinstance(image, web.FileField)
+        name = f"{form['subfolder']}/{image.filename}"
+        with Image.open(io.BytesIO(image.file.read())) as picture:
+            self.shelf.uploads[name] = picture.size
+        return web.json_response(
+            {"name": image.filename, "subfolder": form["subfolder"], "type": "input"}
+        )
+
+    async def _free(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        if body.get("unload_models") and body.get("free_memory"):
+            asyncio.get_running_loop().call_soon(self.worker.free)
+        return web.Response()
+
+    async def _stats(self, _: web.Request) -> web.Response:
+        version = "0.38.1" if self.manners.newer else "0.3.64"
+        device = {"name": "cuda:0", "vram_free": 2**33 - 2**32 * self.worker.loaded}
+        return web.json_response({"system": {"comfyui_version": version}, "devices": [device]})
+
+    async def _models(self, request: web.Request) -> web.Response:
+        files = self.shelf.folders.get(request.match_info["folder"])
+        return web.Response(status=404) if files is None else web.json_response(files)
+
+    async def _object_info(self, request: web.Request) -> web.Response:
+        return web.json_response(self.shelf.info(request.match_info["node_class"]))
+
+    async def _metadata(self, request: web.Request) -> web.Response:
+        header = self.shelf.headers.get(request.query["filename"])
+        return web.Response(status=404) if header is None else web.json_response(header)
+
+
+@asynccontextmanager
+async def fake_comfyui(manners: Manners | None = None) -> AsyncIterator[FakeComfyUi]:
+    """Run a server for the length of the block."""
+    server = FakeComfyUi(manners=manners)
+    await server.start()
+    working = asyncio.create_task(server.worker.run())
+    try:
+        yield server
+    finally:
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+        await server.stop()
+
+
+async def _tell(socket: web.WebSocketResponse, event: str, data: dict[str, Any] | bytes) -> None:
+    with suppress(ConnectionError):  # whoever listened is gone
+        if isinstance(data, bytes):
+            await socket.send_bytes(data)
+        else:
+            await socket.send_str(orjson.dumps({"type": event, "data": data}).decode())
+
+
+async def _no_such_file(_: web.Request) -> web.Response:
+    return web.Response(status=404)
+
+
+def _broken(request: web.Request) -> web.Response:
+    if isinstance(request.transport, asyncio.Transport):
+        request.transport.abort()
+    return web.Response()
+
+
+def _is_canonical(prompt_id: str) -> bool:
+    try:
+        return str(uuid.UUID(prompt_id)) == prompt_id
+    except ValueError:
+        return False
