@@ -139,11 +139,14 @@ def _newest(connection: sqlite3.Connection, before: int, limit: int) -> list[Row
 
 
 def _matching(connection: sqlite3.Connection, query: str, before: int, limit: int) -> list[Row]:
-    """Select with a full-text query; the index is read from the newest on."""
+    """Select with a full-text query; the index is read from the newest on.
+
+    The join is CROSS so that SQLite keeps to that order, and stops when the page is full.
+    """
     return connection.execute(
-        f"SELECT {COLUMNS} FROM (SELECT rowid AS found FROM picture_words"  # noqa: S608
-        " WHERE picture_words MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?)"
-        " JOIN pictures ON id = found ORDER BY found DESC",
+        f"SELECT {COLUMNS} FROM picture_words CROSS JOIN pictures ON id = picture_words.rowid"  # noqa: S608
+        " WHERE picture_words MATCH ? AND picture_words.rowid < ?"
+        " ORDER BY picture_words.rowid DESC LIMIT ?",
         (query, before, limit),
     ).fetchall()
 

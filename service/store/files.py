@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from scheduler.errors import NotStoredError, StoreDownError
+from scheduler.errors import NotStoredError, StoreDownError, StoreError
 from service.store.base import ObjectInfo
 from service.store.keys import plain
 
@@ -22,12 +22,12 @@ _STALE_SECONDS: Final = 3600
 
 
 @contextmanager
-def _translated(what: str) -> Iterator[None]:
+def _translated(what: str, missing: type[StoreError] = NotStoredError) -> Iterator[None]:
     """Turn the system's errors into the store's: the one place where that is done."""
     try:
         yield
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise NotStoredError(f"{what} is not there") from error
+        raise missing(f"{what} is not there") from error
     except OSError as error:
         raise StoreDownError(f"{what}: {error.strerror or error}") from error
 
@@ -89,18 +89,15 @@ class FileStore:
                 if left.stat().st_mtime < time.time() - _STALE_SECONDS:
                     left.unlink(missing_ok=True)
 
-        with _translated(str(self._folder)):
+        with _translated(f"the folder {self._folder}", StoreDownError):
             await asyncio.to_thread(work)
 
     async def put(self, key: str, data: bytes, *, content_type: str) -> None:
         """Store an object durably; `content_type` follows from the ending of the key."""
         del content_type
         path = self._path(key)
-        with _translated(str(self._folder)):
-            try:
-                await asyncio.to_thread(self._write, path, data)
-            except (FileNotFoundError, NotADirectoryError) as error:
-                raise StoreDownError(f"the folder {self._folder} is gone") from error
+        with _translated(f"the folder {self._folder}", StoreDownError):
+            await asyncio.to_thread(self._write, path, data)
 
     async def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         """Read an object, or a range of it; what lies beyond its end is empty."""

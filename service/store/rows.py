@@ -106,10 +106,14 @@ def remove_row(connection: sqlite3.Connection, key: str) -> None:
         connection.execute("DELETE FROM pictures WHERE id = ?", row)
 
 
+def place_of(created: datetime, index: int) -> int:
+    """Return where a picture stands in the order of all pictures."""
+    return (created - _EPOCH) // timedelta(microseconds=1) * _PLACES + index % _PLACES
+
+
 def _free_place(connection: sqlite3.Connection, sidecar: Sidecar) -> int:
     """Return the picture's place in the order, the next free one if another has it."""
-    age = (sidecar.created - _EPOCH) // timedelta(microseconds=1)
-    place = age * _PLACES + sidecar.index % _PLACES
+    place = place_of(sidecar.created, sidecar.index)
     while connection.execute("SELECT 1 FROM pictures WHERE id = ?", (place,)).fetchone():
         place += 1
     return place
