@@ -8,6 +8,8 @@ import torch
 
 from engines.diffusers.library import Shelved
 from engines.diffusers.precision import Rung
+from engines.diffusers.seams import Seams
+from engines.spec import Lora
 
 
 @dataclass(slots=True)
@@ -19,7 +21,8 @@ class Checkpoint:
         encoders: Text encoders with their tokenizers, in the order in which they are read.
         zeros_for_empty: Whether an absent negative prompt is all zeros instead of encoded.
         bytes: Memory that the weights take.
-        adapters: Names of the LoRAs that are loaded into the networks.
+        adapters: LoRAs that are loaded into the networks: mark of the file -> adapter name.
+        worn: LoRAs that act now.
     """
 
     shelved: Shelved
@@ -32,6 +35,8 @@ class Checkpoint:
     zeros_for_empty: bool = False
     bytes: int = 0
     adapters: dict[str, str] = field(default_factory=dict)
+    worn: tuple[Lora, ...] = ()
+    seams: Seams = field(default_factory=Seams)
 
     @property
     def base(self) -> str:
@@ -52,3 +57,28 @@ class Checkpoint:
     def dtype(self) -> torch.dtype:
         """Number format of the denoising network."""
         return self.rung.network
+
+    def pipeline(self) -> Any:  # noqa: ANN401
+        """Return the parts as diffusers' pipeline, which knows how LoRA files are laid out."""
+        import diffusers  # noqa: PLC0415
+
+        encoders = dict(zip(("text_encoder", "text_encoder_2"), self.encoders, strict=False))
+        if self.base == "sdxl-refiner":
+            encoders = {"text_encoder_2": self.encoders[0]}
+        parts: dict[str, Any] = {name: encoder for name, (encoder, _) in encoders.items()}
+        parts |= {n.replace("text_encoder", "tokenizer"): t for n, (_, t) in encoders.items()}
+        scheduler = diffusers.DDIMScheduler()
+        if self.takes_size:
+            missing = dict.fromkeys(("text_encoder", "tokenizer")) if len(encoders) == 1 else {}
+            return diffusers.StableDiffusionXLPipeline(
+                vae=self.vae, unet=self.unet, scheduler=scheduler, **missing, **parts
+            )
+        return diffusers.StableDiffusionPipeline(
+            vae=self.vae,
+            unet=self.unet,
+            scheduler=scheduler,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+            **parts,
+        )

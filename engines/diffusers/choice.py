@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 
 from engines.diffusers.drawing import Drawing
+from engines.diffusers.session import Group
 
 
 def choose(
-    ranked: Sequence[Drawing], *, enters: Callable[[Drawing], bool], limit: int
+    ranked: Sequence[Drawing], *, enters: Callable[[Drawing], bool], limit: Callable[[Group], int]
 ) -> Sequence[Drawing]:
     """Return the pictures whose work is done next; each of them has entered its turn.
 
@@ -21,7 +22,7 @@ def choose(
     Args:
         ranked: All pictures, most urgent first.
         enters: Begins a picture's turn; False when it may not step now.
-        limit: Pictures that may share a call.
+        limit: How many pictures of a group may share a call.
     """
     for leader in ranked:
         newcomer = _newcomer(leader, ranked, limit)
@@ -32,9 +33,13 @@ def choose(
     return []
 
 
-def _newcomer(leader: Drawing, ranked: Sequence[Drawing], limit: int) -> Drawing | None:
+def _newcomer(
+    leader: Drawing, ranked: Sequence[Drawing], limit: Callable[[Group], int]
+) -> Drawing | None:
     group = leader.group
-    if group is None or group.alone or sum(one.group == group for one in ranked) >= limit:
+    if group is None or group.alone:
+        return None
+    if sum(one.group == group for one in ranked) >= limit(group):
         return None
     for one in ranked:
         work = one.work
@@ -49,14 +54,18 @@ def _newcomer(leader: Drawing, ranked: Sequence[Drawing], limit: int) -> Drawing
 
 
 def _company(
-    leader: Drawing, ranked: Sequence[Drawing], enters: Callable[[Drawing], bool], limit: int
+    leader: Drawing,
+    ranked: Sequence[Drawing],
+    enters: Callable[[Drawing], bool],
+    limit: Callable[[Group], int],
 ) -> Sequence[Drawing]:
     company: list[Drawing] = []
-    if leader.group is None:
+    group = leader.group
+    if group is None:
         return company
     for one in ranked:
-        if len(company) + 1 >= limit:
+        if len(company) + 1 >= limit(group):
             break
-        if one is not leader and one.group == leader.group and enters(one):
+        if one is not leader and one.group == group and enters(one):
             company.append(one)
     return company

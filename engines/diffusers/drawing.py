@@ -57,10 +57,17 @@ class Drawing:
             self._end(end.value)
         except Exception as error:  # noqa: BLE001
             # Whatever goes wrong ends this picture alone; who reads the mailbox raises it.
-            self._end(Died(error))
+            self.fail(error)
 
     def fail(self, error: Exception) -> None:
-        """End it with an error that happened outside of its own work."""
+        """End it with an error that happened while it was stepped; it is not taken up again."""
+        self._close()
+        if self._life is not None:
+            self._life.forget()
+        self._end(Died(error))
+
+    def stop(self, error: Exception) -> None:
+        """End it with an error that is not its own; its snapshot stays."""
         self._close()
         self._end(Died(error))
 

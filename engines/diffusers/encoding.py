@@ -8,8 +8,9 @@ import torch
 
 from engines.diffusers.checkpoint import Checkpoint
 from engines.diffusers.conditioning import Conditioning
+from engines.diffusers.plan import Pass
 from engines.diffusers.prompts import Window, parse_prompt, windows
-from engines.spec import GenerationSpec
+from engines.spec import GenerationSpec, Lora
 
 _CACHED = 64
 _AESTHETIC_SCORE, _NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5
@@ -45,20 +46,23 @@ def encode(
     spec: GenerationSpec,
     checkpoint: Checkpoint,
     *,
-    size: tuple[int, int],
+    part: Pass,
     cache: PromptCache,
 ) -> Conditioning:
     """Encode the prompts of a picture.
 
     Args:
         spec: What to draw.
-        checkpoint: The model, with the picture's LoRAs active.
-        size: Width and height in pixels that the network is told.
+        checkpoint: The model.
+        part: The pass; its size in pixels is told to the network, its LoRAs are active.
         cache: Encoded prompts of earlier pictures.
     """
     texts = [spec.prompt] if spec.cfg <= 1 else [spec.negative_prompt, spec.prompt]
     lengths = [_length(text, checkpoint) for text in texts]
-    encoded = [_cached(text, checkpoint, spec, max(lengths), cache) for text in texts]
+    encoded = [
+        _cached(text, checkpoint, (part.loras, spec.clip_skip), max(lengths), cache)
+        for text in texts
+    ]
     guided = len(texts) > 1
     if guided and checkpoint.zeros_for_empty and not spec.negative_prompt:
         embeds, pooled = encoded[1]
@@ -68,7 +72,7 @@ def encode(
     if not checkpoint.takes_size:
         return Conditioning(embeds)
     pooled = torch.cat([pooled for _, pooled in encoded if pooled is not None])
-    return Conditioning(embeds, pooled, _size_ids(checkpoint, size, guided=guided).to(embeds))
+    return Conditioning(embeds, pooled, _size_ids(checkpoint, part.size, guided=guided).to(embeds))
 
 
 def _size_ids(checkpoint: Checkpoint, size: tuple[int, int], *, guided: bool) -> torch.Tensor:
@@ -98,19 +102,16 @@ def _length(text: str, checkpoint: Checkpoint) -> int:
 
 
 def _cached(
-    text: str, checkpoint: Checkpoint, spec: GenerationSpec, length: int, cache: PromptCache
+    text: str,
+    checkpoint: Checkpoint,
+    manner: tuple[tuple[Lora, ...], int],
+    length: int,
+    cache: PromptCache,
 ) -> Encoded:
-    key = (
-        checkpoint.shelved.mark,
-        checkpoint.rung.name,
-        spec.loras,
-        spec.clip_skip,
-        text,
-        length,
-    )
+    key = (checkpoint.shelved.mark, checkpoint.rung.name, manner, text, length)
     known = cache.get(key)
     if known is None:
-        known = _encode_text(text, checkpoint, spec.clip_skip, length)
+        known = _encode_text(text, checkpoint, manner[1], length)
         cache.put(key, known)
     return known
 

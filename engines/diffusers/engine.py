@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from engines.diffusers.studio import Studio
 
 _NEEDS = ("torch", "diffusers", "transformers", "safetensors")
-_FEATURES = frozenset({Feature.RESUME})
+_FEATURES = frozenset(Feature) - {Feature.REATTACH}
 
 
 class DiffusersEngine:
@@ -180,8 +180,7 @@ class DiffusersEngine:
 
 
 def _release(studio: "Studio") -> None:
-    studio.loader.release()
-    studio.prompts.clear()
+    studio.release()
 
 
 async def _join(freed: "Future[None]") -> None:

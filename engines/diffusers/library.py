@@ -78,12 +78,10 @@ class Library:
             raise InvalidSpecError(f"{name}: {found.info.error}", field=field)
         return found
 
-    def first(self, kind: Kind, base: str) -> Shelved | None:
-        """Return the first usable model of a kind and base, for parts that nobody names."""
-        for one in self._shelf or self.scan():
-            if one.info.kind == kind and one.info.base == base and not one.info.error:
-                return one
-        return None
+    def named(self, kind: Kind, name: str) -> Shelved | None:
+        """Return the usable model of a kind and name that a part of the engine looks for."""
+        found = _pick(self._shelf or self.scan(), name, kind)
+        return found if found is not None and not found.info.error else None
 
     def digest(self, model: Shelved) -> str:
         """Return the SHA-256 of a model; the first time it reads the whole file."""

@@ -1,169 +1,202 @@
 """The life of one picture in the drawing thread, from its spec to its pixels."""
 
-import importlib.metadata
 from collections.abc import Generator
 
 import torch
 
-from engines.base import Json, Shortfall
-from engines.diffusers.checkpoint import Checkpoint
-from engines.diffusers.encoding import encode
-from engines.diffusers.library import Shelved
+from engines.base import Shortfall
+from engines.diffusers.batches import is_out_of_memory
+from engines.diffusers.facts import facts_of
+from engines.diffusers.finishing import finish
+from engines.diffusers.loader import empty_cache
 from engines.diffusers.mailbox import Drawn
-from engines.diffusers.pixels import NotFiniteError, Pixels, cover, decode, fit, is_flat
-from engines.diffusers.samplers import SamplerRun
-from engines.diffusers.session import Group, Session
+from engines.diffusers.opening import open_session, snapshot_of
+from engines.diffusers.pixels import NotFiniteError, Pixels, decode, is_flat
+from engines.diffusers.plan import Pass, Plan, make_plan
+from engines.diffusers.session import Session
+from engines.diffusers.snapshot import circumstances
 from engines.diffusers.studio import Studio
 from engines.diffusers.work import Work
-from engines.errors import BadPictureError, InvalidSpecError
+from engines.errors import BadPictureError, OutOfMemoryError
 from engines.spec import GenerationSpec
+
+Walk = Generator[Work, None, torch.Tensor]
 
 
 class Life:
     """One picture's way through its phases.
 
-    `run` yields before every piece of work; between two yields nothing of another picture
-    happens. While it waits at a `drawing` yield, the runner steps the session.
+    `run` yields before every piece of work. While it waits at a `drawing` yield, the runner
+    steps the session; all other work it does itself when it is resumed.
 
     Attributes:
-        step: Network calls done, of `steps` in all.
+        step: Network calls done, of `steps` in all passes.
     """
 
     def __init__(self, *, studio: Studio, spec: GenerationSpec, picture_id: str) -> None:
         self._studio = studio
         self._spec = spec
         self._id = picture_id
+        self._under = ""
         self._shortfalls: list[Shortfall] = []
-        self._size = (0, 0)
+        self._preview: bytes | None = None
+        self._previewed = self._saved = studio.clock()
         self.step = 0
         self.steps = spec.steps
 
     def take_preview(self) -> bytes | None:
         """Return the preview that was made since the last call, if any."""
-        return None
+        preview, self._preview = self._preview, None
+        return preview
+
+    def forget(self) -> None:
+        """Drop the picture's snapshot: it will not be taken up again."""
+        self._studio.snapshots.drop(self._id)
 
     def run(self) -> Generator[Work, None, Drawn]:
-        """Walk the picture through its phases.
+        """Walk the picture through its phases; closed half-way, it leaves a snapshot behind.
 
         Raises:
             EngineError: it cannot be drawn.
         """
-        model = self._studio.library.find(self._spec.model)
-        self._check(model)
-        self._size = self._fitted(model)
-        while True:
+        studio, spec = self._studio, self._spec
+        plan = make_plan(spec, studio.library)
+        self._shortfalls += plan.shortfalls
+        latents = None
+        while latents is None:
             try:
-                pixels = yield from self._attempt(model)
+                latents = yield from self._draw(plan)
             except NotFiniteError:
-                self._climb(model)
-            else:
-                return Drawn(self._framed(pixels), self._facts(model), tuple(self._shortfalls))
+                self._climb(plan.passes[0])
+        pixels = yield from self._develop(latents, plan.passes[-1])
+        pixels, more = finish(pixels, spec, inputs=studio.inputs, upscalers=studio.upscalers)
+        self.forget()
+        return Drawn(pixels, facts_of(spec, plan, studio), (*self._shortfalls, *more))
 
-    def _check(self, model: Shelved) -> None:
-        if self._spec.sampler in model.info.refused_samplers:
-            raise InvalidSpecError(
-                f"{model.info.name} cannot be drawn with {self._spec.sampler}", field="sampler"
-            )
-
-    def _fitted(self, model: Shelved) -> tuple[int, int]:
-        spec, bounds = self._spec, model.info.bounds
-        size = fit(spec.width, spec.height, bounds)
-        if size != (spec.width, spec.height):
-            self._shortfalls.append(
-                Shortfall(
-                    "size_outside_model",
-                    f"{model.info.name} draws {bounds.least} to {bounds.most} pixels a side in "
-                    f"multiples of 8: drawn at {size[0]}x{size[1]}, then resized to "
-                    f"{spec.width}x{spec.height}",
-                    field="width",
-                )
-            )
-        return size
-
-    def _attempt(self, model: Shelved) -> Generator[Work, None, Pixels]:
+    def _draw(self, plan: Plan) -> Walk:
+        """Draw every pass and return the latents of the last; a snapshot skips what is done."""
         studio = self._studio
-        if not studio.loader.holds(model):
-            yield Work("loading", model)
-            studio.loader.get(model)
-        yield Work("encoding", model)
-        session = self._begin(studio.loader.get(model))
-        self.step, self.steps = session.sampler.done, session.sampler.steps
-        while not session.finished:
-            yield Work("drawing", model, session)
-            self.step = session.sampler.done
-        if not bool(torch.isfinite(session.latents).all()):
+        rung = studio.ladder.rung(plan.passes[0].model.mark).name
+        self._under = circumstances(
+            self._spec, marks=plan.marks, rung=rung, device=studio.device_name
+        )
+        kept = studio.snapshots.read(self._id, under=self._under)
+        generator = torch.Generator().manual_seed(self._spec.seed)
+        if kept is not None:
+            generator.set_state(kept.tensors["generator"])
+        latents: torch.Tensor | None = None
+        counts = [part.steps for part in plan.passes]
+        for index, part in enumerate(plan.passes):
+            if kept is not None and index < kept.part:
+                continue
+            yield from self._prepare(part)
+            session = open_session(
+                part,
+                self._spec,
+                studio,
+                picture_id=self._id,
+                generator=generator,
+                before=latents,
+                kept=kept,
+            )
+            kept = None
+            counts[index] = session.sampler.steps
+            self._shortfalls += session.shortfalls
+            self.steps = sum(counts)
+            yield from self._walk(session, part, index, generator, before=sum(counts[:index]))
+            latents = session.latents
+        if latents is None or not bool(torch.isfinite(latents).all()):
             raise NotFiniteError
-        yield Work("decoding", model)
-        return self._decode(session.latents, studio.loader.get(model))
+        return latents
 
-    def _begin(self, checkpoint: Checkpoint) -> Session:
-        spec, (width, height) = self._spec, self._size
-        generator = torch.Generator().manual_seed(spec.seed)
-        scale = checkpoint.latent_scale
-        channels = checkpoint.vae.config.latent_channels
-        shape = torch.Size((1, channels, height // scale, width // scale))
-        conditioning = encode(spec, checkpoint, size=self._size, cache=self._studio.prompts)
-        sampler = SamplerRun(
-            name=spec.sampler,
-            config=checkpoint.scheduler_config,
-            steps=spec.steps,
-            generator=generator,
-            shape=shape,
-            device=checkpoint.device,
-        )
-        noise = torch.randn(shape, generator=generator).to(checkpoint.device)
-        group = Group(
-            model=checkpoint.shelved.mark,
-            rung=checkpoint.rung.name,
-            shape=tuple(shape),
-            rows=conditioning.rows,
-            tokens=conditioning.embeds.shape[1],
-            loras=spec.loras,
-            tiling=spec.tiling,
-            guides=(),
-            alone=self._id if spec.reproducible else "",
-        )
-        return Session(
-            group=group,
-            latents=sampler.from_noise(noise),
-            sampler=sampler,
-            conditioning=conditioning,
-            cfg=spec.cfg,
-        )
+    def _prepare(self, part: Pass) -> Generator[Work, None, None]:
+        if not self._studio.loader.holds(part.model):
+            yield Work("loading", part.model)
+            self._studio.loader.get(part.model)
+        yield Work("encoding", part.model)
 
-    def _decode(self, latents: torch.Tensor, checkpoint: Checkpoint) -> Pixels:
-        width, height = self._size
-        limit = self._studio.settings.tile_pixels or self._studio.rules.tile_pixels
-        return decode(latents, checkpoint, tiled=width * height > limit)
+    def _walk(
+        self, session: Session, part: Pass, index: int, generator: torch.Generator, *, before: int
+    ) -> Generator[Work, None, None]:
+        """Wait through the steps of one pass; `before` were done in earlier ones."""
+        self.step = before + session.sampler.done
+        try:
+            while not session.finished:
+                yield Work("drawing", part.model, session)
+                self.step = before + session.sampler.done
+                self._look(session, part)
+                if 0 < self._studio.settings.snapshot_seconds <= self._since(self._saved):
+                    self._keep(session, index, generator)
+        except GeneratorExit:
+            if self.step:
+                self._keep(session, index, generator)
+            raise
 
-    def _climb(self, model: Shelved) -> None:
-        """Go one rung up the precision ladder, and remember it for this model.
+    def _since(self, moment: float) -> float:
+        return self._studio.clock() - moment
+
+    def _keep(self, session: Session, index: int, generator: torch.Generator) -> None:
+        snapshot = snapshot_of(session, part=index, generator=generator)
+        self._studio.snapshots.write(self._id, snapshot, under=self._under)
+        self._saved = self._studio.clock()
+
+    def _look(self, session: Session, part: Pass) -> None:
+        if not 0 < self._studio.settings.preview_seconds <= self._since(self._previewed):
+            return
+        checkpoint = self._studio.loader.get(part.model)
+        self._preview = self._studio.previews.make(session.sampler.clean, checkpoint)
+        self._previewed = self._studio.clock()
+
+    def _develop(self, latents: torch.Tensor, part: Pass) -> Generator[Work, None, Pixels]:
+        """Decode; a broken picture is decoded again higher up the precision ladder."""
+        ladder, mark = self._studio.ladder, part.model.mark
+        start = ladder.rung(mark)
+        while True:
+            yield Work("decoding", part.model)
+            try:
+                pixels = self._decode(latents, part)
+            except NotFiniteError:
+                pixels = None
+            if pixels is not None and not is_flat(pixels):
+                ladder.remember()
+                return pixels
+            above = ladder.above(ladder.rung(mark), decoder_only=True)
+            if above is not None:
+                ladder.set(mark, above)
+            elif pixels is None:
+                raise BadPictureError("the decoder's numbers ran over at every precision")
+            else:
+                # As flat at the best precision as at the worst: it was drawn so.
+                ladder.set(mark, start)
+                self._shortfalls.append(Shortfall("flat_picture", "it is one single colour"))
+                return pixels
+
+    def _decode(self, latents: torch.Tensor, part: Pass) -> Pixels:
+        studio = self._studio
+        checkpoint = studio.dressed(part.model, loras=part.loras, tiling=self._spec.tiling)
+        large = part.size[0] * part.size[1] > studio.tile_pixels
+        try:
+            return decode(latents, checkpoint, tiled=large)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        empty_cache(studio.device)
+        try:
+            return decode(latents, checkpoint, tiled=True)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise OutOfMemoryError(f"even decoding in tiles: {error}") from error
+            raise
+
+    def _climb(self, part: Pass) -> None:
+        """Go up the precision ladder and begin again.
 
         Raises:
             BadPictureError: there is no rung above.
         """
-        ladder = self._studio.ladder
-        above = ladder.above(ladder.rung(model.mark), decoder_only=False)
+        ladder, mark = self._studio.ladder, part.model.mark
+        above = ladder.above(ladder.rung(mark), decoder_only=False)
+        self.forget()
         if above is None:
             raise BadPictureError("the numbers ran over at every precision")
-        ladder.remember(model.mark, above)
-
-    def _framed(self, pixels: Pixels) -> Pixels:
-        if is_flat(pixels):
-            self._shortfalls.append(Shortfall("flat_picture", "the picture is one single colour"))
-        return cover(pixels, *self._spec.output_size)
-
-    def _facts(self, model: Shelved) -> dict[str, Json]:
-        studio = self._studio
-        return {
-            "model": model.info.name,
-            "base": model.info.base,
-            "sampler": self._spec.sampler,
-            "precision": studio.ladder.rung(model.mark).name,
-            "device": studio.device_name,
-            "drawn_size": list(self._size),
-            "versions": {
-                name: importlib.metadata.version(name)
-                for name in ("torch", "diffusers", "transformers")
-            },
-        }
+        ladder.set(mark, above)

@@ -14,6 +14,7 @@ from engines.diffusers.folders import read_json
 from engines.diffusers.headers import BrokenFileError
 from engines.diffusers.library import Shelved
 from engines.diffusers.precision import Ladder, Rung
+from engines.diffusers.seams import make_wrappable
 from engines.errors import InvalidSpecError
 
 _GIB = 2**30
@@ -79,6 +80,7 @@ class Loader:
             part.eval()
             if self._rules.channels_last:
                 part.to(memory_format=torch.channels_last)
+            make_wrappable(part, checkpoint.seams)
         return checkpoint
 
 

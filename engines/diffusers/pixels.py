@@ -1,5 +1,6 @@
 """Between pictures and latents: reading, decoding, sizing, and what a broken picture looks like."""
 
+import io
 from typing import Any
 
 import numpy as np
@@ -7,33 +8,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from engines.base import SizeBounds
 from engines.diffusers.checkpoint import Checkpoint
 
 Pixels = NDArray[np.uint8]
 
-_GRID = 8
-"""Sides are multiples of this many pixels: one latent."""
-
 
 class NotFiniteError(Exception):
     """The numbers ran over: there is no picture in them."""
-
-
-def fit(width: int, height: int, bounds: SizeBounds) -> tuple[int, int]:
-    """Return the size nearest to the asked one that a model draws well, keeping the aspect.
-
-    Where the aspect is too long for both bounds, the shorter side is drawn larger and what is
-    too much is cut off by `cover`.
-    """
-    grow, shrink = bounds.least / min(width, height), bounds.most / max(width, height)
-    factor = min(max(1.0, grow), shrink)
-    least, most = -(-bounds.least // _GRID) * _GRID, bounds.most // _GRID * _GRID
-
-    def side(asked: int) -> int:
-        return min(max(round(asked * factor / _GRID) * _GRID, least), most)
-
-    return side(width), side(height)
 
 
 def cover(pixels: Pixels, width: int, height: int) -> Pixels:
@@ -62,11 +43,53 @@ def decode(latents: torch.Tensor, checkpoint: Checkpoint, *, tiled: bool) -> Pix
     image = vae.decode(scaled if shift is None else scaled + shift, return_dict=False)[0]
     if not bool(torch.isfinite(image).all()):
         raise NotFiniteError
-    image = (image.float() / 2 + 0.5).clamp(0, 1)
-    pixels: Pixels = (image[0].permute(1, 2, 0) * 255).round().to("cpu", torch.uint8).numpy()
+    return to_pixels((image.float() / 2 + 0.5).clamp(0, 1))
+
+
+def to_pixels(picture: torch.Tensor) -> Pixels:
+    """Return a picture of 1 x 3 x height x width, values 0 to 1, as pixels."""
+    pixels: Pixels = (picture[0].permute(1, 2, 0) * 255).round().to("cpu", torch.uint8).numpy()
     return pixels
 
 
 def is_flat(pixels: Pixels) -> bool:
     """Say whether the picture is one single colour, as when the numbers ran over unseen."""
     return bool((pixels == pixels[0, 0]).all())
+
+
+def read_picture(data: bytes, width: int, height: int) -> Pixels:
+    """Read an input picture and bring its middle to a size."""
+    with Image.open(io.BytesIO(data)) as picture:
+        return cover(np.asarray(picture.convert("RGB")), width, height)
+
+
+def read_mask(data: bytes, width: int, height: int) -> NDArray[np.float32]:
+    """Read a mask and bring its middle to a size: height x width, 1 where it is white."""
+    pixels = read_picture(data, width, height)
+    return (pixels[..., 0] / 255.0).astype(np.float32)
+
+
+def to_tensor(pixels: Pixels) -> torch.Tensor:
+    """Return pixels as 1 x 3 x height x width, values 0 to 1."""
+    values = torch.from_numpy(pixels.astype(np.float32) / 255.0)
+    return values.permute(2, 0, 1).unsqueeze(0)
+
+
+def encode_picture(
+    picture: torch.Tensor, checkpoint: Checkpoint, generator: torch.Generator
+) -> torch.Tensor:
+    """Encode a picture to latents, drawing from the encoder's distribution.
+
+    Args:
+        picture: 1 x 3 x height x width, values -1 to 1.
+        checkpoint: The model whose encoder is used.
+        generator: Feeds the drawing, on the CPU so that every device sees the same.
+    """
+    vae: Any = checkpoint.vae
+    vae.use_tiling = False
+    spread = vae.encode(picture.to(checkpoint.device, vae.dtype)).latent_dist
+    noise = torch.randn(spread.mean.shape, generator=generator).to(spread.mean)
+    latents: torch.Tensor = (spread.mean + spread.std * noise).float()
+    shift = vae.config.shift_factor
+    centred = latents if shift is None else latents - float(shift)
+    return centred * float(vae.config.scaling_factor)

@@ -47,13 +47,13 @@ class Ladder:
         self._known: dict[str, str] = {}
         with suppress(OSError, ValueError, AttributeError):
             self._known = {str(k): str(v) for k, v in json.loads(memory.read_bytes()).items()}
+        self._written = dict(self._known)
 
-    def rung(self, mark: str, *, least: int = 0) -> Rung:
-        """Return where to start with a model, at least `least` rungs up."""
+    def rung(self, mark: str) -> Rung:
+        """Return the rung at which a model is used now."""
         names = [rung.name for rung in self._rungs]
         known = self._known.get(mark, "")
-        index = names.index(known) if known in names else 0
-        return self._rungs[min(max(index, least), len(self._rungs) - 1)]
+        return self._rungs[names.index(known) if known in names else 0]
 
     def above(self, rung: Rung, *, decoder_only: bool) -> Rung | None:
         """Return the next rung to try, None at the top.
@@ -67,9 +67,15 @@ class Ladder:
             later = [one for one in later if one.network == torch.float32]
         return later[0] if later else None
 
-    def remember(self, mark: str, rung: Rung) -> None:
-        """Record the rung that worked after a lower one had failed."""
+    def set(self, mark: str, rung: Rung) -> None:
+        """Use a rung for a model from now on."""
         self._known[mark] = rung.name
+
+    def remember(self) -> None:
+        """Write down the rungs that work, if any of them has changed."""
+        if self._known == self._written:
+            return
+        self._written = dict(self._known)
         # A lost memory costs one broken picture more, which is caught again.
         with suppress(OSError):
             self._memory.parent.mkdir(parents=True, exist_ok=True)

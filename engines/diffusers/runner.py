@@ -51,48 +51,50 @@ class Runner:
         """End every picture that is not finished."""
         for drawing in self._drawings:
             if not drawing.ended:
-                drawing.fail(EngineDownError("the engine is closed"))
+                drawing.stop(EngineDownError("the engine is closed"))
 
     def _work(self, chosen: Sequence[Drawing]) -> None:
         """Do what the chosen pictures want next; their turns are held."""
         if chosen and chosen[0].group is not None:
-            if self._stepped(chosen):
-                for drawing in chosen:
-                    drawing.advance()
-                    drawing.tell("drawing")
+            for drawing in self._stepped(chosen):
+                drawing.advance()
+                drawing.tell("drawing")
             return
         for drawing in chosen:
             if drawing.work is not None:
                 drawing.tell(drawing.work.phase)
             drawing.advance()
 
-    def _stepped(self, chosen: Sequence[Drawing]) -> bool:
-        """Step pictures of one group in one call.
-
-        False when nothing moved: the call was too large and the next one will be smaller, or
-        the only picture in it could not be stepped and has failed.
-        """
-        work = chosen[0].work
-        sessions = [one.work.session for one in chosen if one.work and one.work.session]
-        if work is None:
-            return False
+    def _stepped(self, chosen: Sequence[Drawing]) -> Sequence[Drawing]:
+        """Step pictures of one group in one call and return those that moved."""
         try:
-            checkpoint = self._studio.loader.get(work.model)
-            step(sessions, checkpoint, network=self._studio.network)
-            synchronize(checkpoint.device)
+            self._step(chosen)
         except Exception as error:  # noqa: BLE001
-            self._give_way(error, chosen)
-            return False
-        return True
+            return self._apart(chosen, error)
+        return chosen
 
-    def _give_way(self, error: Exception, chosen: Sequence[Drawing]) -> None:
-        """Answer a failed call: fewer pictures at once, else the end of the one in it."""
-        short = is_out_of_memory(error)
+    def _step(self, chosen: Sequence[Drawing]) -> None:
+        studio, work = self._studio, chosen[0].work
+        if work is None or work.session is None:
+            return
+        group = work.session.group
+        checkpoint = studio.dressed(work.model, loras=group.loras, tiling=group.tiling)
+        sessions = [one.work.session for one in chosen if one.work and one.work.session]
+        step(sessions, checkpoint, network=studio.network, guides=studio.guides)
+        synchronize(checkpoint.device)
+
+    def _apart(self, chosen: Sequence[Drawing], error: Exception) -> Sequence[Drawing]:
+        """Answer a failed call: find out whose fault it was by stepping one at a time.
+
+        A call that was too large moves nothing now; the next one is smaller.
+        """
+        group, short = chosen[0].group, is_out_of_memory(error)
         if short:
             empty_cache(self._studio.device)
-        if len(chosen) > 1:
-            self._studio.batches.halve()
-        elif short:
-            chosen[0].fail(OutOfMemoryError(str(error)))
-        else:
-            chosen[0].fail(error)
+        if len(chosen) == 1:
+            chosen[0].fail(OutOfMemoryError(str(error)) if short else error)
+            return []
+        if short and group is not None:
+            self._studio.batches.shrink(group, len(chosen))
+            return []
+        return [moved for one in chosen for moved in self._stepped([one])]

@@ -108,6 +108,7 @@ class SamplerRun:
         if self._recipe.scheduler == _BROWNIAN:
             self._noise = SteadyNoise(shape=shape, scheduler=self._scheduler, device=device)
             self._scheduler.noise_sampler = self._noise
+        self._clean: torch.Tensor | None = None
         self._begin = 0
         self._timesteps: torch.Tensor = self._scheduler.timesteps
         self.done = 0
@@ -119,28 +120,37 @@ class SamplerRun:
         return len(self._timesteps)
 
     @property
+    def clean(self) -> torch.Tensor:
+        """What the sampler took the finished latents for at its last step."""
+        if self._clean is None:
+            raise ValueError("no step has been taken")
+        return self._clean
+
+    @property
     def timestep(self) -> float:
         """The training timestep at which the network is asked next."""
         return float(self._timesteps[self.done])
 
-    def skip(self, strength: float) -> None:
-        """Leave out the first part, as for an init image: draw only `strength` of the steps."""
-        order = self._scheduler.order
-        asked = self._scheduler.num_inference_steps
-        kept = min(int(asked * strength), asked)
-        self._window((asked - kept) * order, len(self._scheduler.timesteps))
+    def limit(self, *, strength: float, start: float, end: float) -> None:
+        """Draw only a part of the steps, at least one of them.
 
-    def window(self, start: float, end: float) -> None:
-        """Draw only the timesteps between two fractions of the noise schedule."""
+        Args:
+            strength: Share that is drawn, counted from the end, as for an init image.
+            start: Fraction of the noise schedule at which to begin, as a refiner does.
+            end: Fraction at which to stop.
+        """
+        order, asked = self._scheduler.order, self._scheduler.num_inference_steps
+        timesteps = self._scheduler.timesteps
+        first = (asked - max(1, min(int(asked * strength), asked))) * order
+        last = len(timesteps)
         trained = self._scheduler.config.num_train_timesteps
-        upper, lower = round(trained * (1 - start)), round(trained * (1 - end))
-        inside = [
-            index
-            for index, timestep in enumerate(self._scheduler.timesteps)
-            if lower <= float(timestep) < upper or (start == 0 and float(timestep) >= upper)
-        ]
-        first = inside[0] if inside else 0
-        self._window(first, first + len(inside))
+        if start > 0:
+            below = round(trained * (1 - start))
+            first = max(first, sum(float(moment) >= below for moment in timesteps))
+        if end < 1:
+            last = sum(float(moment) >= round(trained * (1 - end)) for moment in timesteps)
+        first = min(first, len(timesteps) - 1)
+        self._window(first, max(last, first + 1))
 
     def _window(self, first: int, last: int) -> None:
         self._begin = first
@@ -173,9 +183,9 @@ class SamplerRun:
     def advance(self, prediction: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
         """Take one step and return the latents after it."""
         moment = self._timesteps[self.done]
-        after = self._scheduler.step(prediction, moment, latents, **self._extra, return_dict=False)[
-            0
-        ]
+        told = self._scheduler.step(prediction, moment, latents, **self._extra, return_dict=False)
+        after = told[0]
+        self._clean = told[1] if len(told) > 1 else self._scheduler.model_outputs[-1]
         self.done += 1
         moved: torch.Tensor = after.to(latents.dtype)
         return moved

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
+from engines.base import Shortfall
 from engines.diffusers.conditioning import Conditioning
+from engines.diffusers.library import Shelved
 from engines.diffusers.samplers import SamplerRun
 from engines.spec import Lora, Tiling
 
@@ -17,7 +19,7 @@ class Guide:
         picture: 1 x 3 x height x width, values 0 to 1.
     """
 
-    model: str
+    model: Shelved
     picture: torch.Tensor
     weight: float
     start: float
@@ -76,6 +78,7 @@ class Session:
     cfg: float
     guides: tuple[Guide, ...] = ()
     frame: Frame | None = None
+    shortfalls: tuple[Shortfall, ...] = ()
 
     @property
     def finished(self) -> bool:

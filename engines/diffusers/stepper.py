@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import torch
 
 from engines.diffusers.checkpoint import Checkpoint
+from engines.diffusers.guiding import Guides
 from engines.diffusers.session import Session
 
 
@@ -22,12 +23,15 @@ def ask_network(checkpoint: Checkpoint, inputs: dict[str, Any]) -> torch.Tensor:
     return prediction
 
 
-def step(sessions: Sequence[Session], checkpoint: Checkpoint, *, network: Network) -> None:
+def step(
+    sessions: Sequence[Session], checkpoint: Checkpoint, *, network: Network, guides: Guides
+) -> None:
     """Take every session one step on.
 
     The sessions must be of one group: same model, adapters, size, number of rows and controls.
     """
     inputs = gather(sessions, checkpoint)
+    inputs |= guides.ask(sessions, checkpoint, inputs)
     prediction = network(checkpoint, inputs)
     rows = [session.conditioning.rows for session in sessions]
     for session, answer in zip(sessions, torch.split(prediction, rows), strict=True):

@@ -2,23 +2,30 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
 import torch
 
+from engines.diffusers.adapters import Adapters
 from engines.diffusers.batches import Batches
+from engines.diffusers.checkpoint import Checkpoint
 from engines.diffusers.devices import DEVICES, DeviceKind, DeviceRules, batch_size
 from engines.diffusers.encoding import PromptCache
-from engines.diffusers.library import Library
+from engines.diffusers.guiding import Guides
+from engines.diffusers.library import Library, Shelved
 from engines.diffusers.loader import Loader
 from engines.diffusers.precision import Ladder
+from engines.diffusers.preview import Previews
 from engines.diffusers.settings import DiffusersSettings
+from engines.diffusers.snapshot import Snapshots
 from engines.diffusers.stepper import Network, ask_network
 from engines.diffusers.thread import Furnishing
+from engines.diffusers.upscaling import Upscalers
 from engines.errors import EngineDownError
 from engines.inputs import Inputs
+from engines.spec import Lora, Tiling
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +41,38 @@ class Studio:
     settings: DiffusersSettings
     device_name: str
     batches: Batches
+    snapshots: Snapshots
+    adapters: Adapters
+    guides: Guides
+    upscalers: Upscalers
+    previews: Previews
     prompts: PromptCache = field(default_factory=PromptCache)
     network: Network = ask_network
     clock: Callable[[], float] = time.monotonic
+
+    @property
+    def tile_pixels(self) -> int:
+        """Pictures above this size are decoded in tiles."""
+        return self.settings.tile_pixels or self.rules.tile_pixels
+
+    def dressed(self, model: Shelved, *, loras: tuple[Lora, ...], tiling: Tiling) -> Checkpoint:
+        """Return a loaded model with exactly these LoRAs and seams.
+
+        Raises:
+            InvalidSpecError: the model or a LoRA cannot be used.
+        """
+        checkpoint = self.loader.get(model)
+        self.adapters.wear(checkpoint, loras)
+        checkpoint.seams.set(tiling)
+        return checkpoint
+
+    def release(self) -> None:
+        """Give all memory on the device back; what is being drawn keeps its state."""
+        self.prompts.clear()
+        self.guides.release()
+        self.upscalers.release()
+        self.previews.release()
+        self.loader.release()
 
 
 @contextmanager
@@ -53,7 +89,12 @@ def open_studio(furnishing: Furnishing) -> Iterator[Studio]:
     if place.type == "cpu":
         torch.set_num_threads(settings.threads or 1)
     ladder = Ladder(start=start, memory=furnishing.data_dir / "precision.json")
-    with torch.inference_mode():
+    snapshots = Snapshots(
+        folder=furnishing.data_dir / "snapshots", keep_days=settings.snapshot_days
+    )
+    snapshots.sweep()
+    library = furnishing.library
+    with torch.inference_mode(), closing(snapshots):
         loader = Loader(
             ladder=ladder,
             device=place,
@@ -61,7 +102,7 @@ def open_studio(furnishing: Furnishing) -> Iterator[Studio]:
             memory_gib=settings.memory_gib or rules.memory_gib,
         )
         yield Studio(
-            library=furnishing.library,
+            library=library,
             loader=loader,
             ladder=ladder,
             inputs=furnishing.inputs,
@@ -70,6 +111,11 @@ def open_studio(furnishing: Furnishing) -> Iterator[Studio]:
             rules=rules,
             settings=settings,
             batches=Batches(most=batch_size(rules, settings)),
+            snapshots=snapshots,
+            adapters=Adapters(library=library),
+            guides=Guides(library=library, device=place),
+            upscalers=Upscalers(library=library, device=place),
+            previews=Previews(library=library, device=place),
         )
         loader.release()
 

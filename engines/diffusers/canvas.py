@@ -1,0 +1,116 @@
+"""Lays out a pass: the latents it starts from, and what an inpainting keeps."""
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from engines.base import Shortfall
+from engines.diffusers.checkpoint import Checkpoint
+from engines.diffusers.pixels import decode, encode_picture, read_mask, read_picture, to_tensor
+from engines.diffusers.plan import Pass
+from engines.diffusers.samplers import SamplerRun
+from engines.diffusers.session import Frame
+from engines.diffusers.upscaling import LATENT, Upscalers
+from engines.inputs import Inputs
+from engines.spec import GenerationSpec, InputRef
+
+_WHITE = 0.5
+_INPAINT_CHANNELS = 9
+"""A network trained to fill reads latents, mask and masked latents: 4 + 1 + 4 channels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """Where a pass begins: latents as its first step expects them."""
+
+    latents: torch.Tensor
+    frame: Frame | None = None
+    shortfalls: tuple[Shortfall, ...] = ()
+
+
+def latent_shape(part: Pass, checkpoint: Checkpoint) -> torch.Size:
+    """Return the shape of a picture's latents."""
+    scale, (width, height) = checkpoint.latent_scale, part.size
+    channels = checkpoint.vae.config.latent_channels
+    return torch.Size((1, channels, height // scale, width // scale))
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """Lays out one pass of one picture.
+
+    Attributes:
+        sampler: Knows how much noise the first step expects.
+        generator: The picture's. It is asked in the order in which diffusers' pipelines ask
+            theirs, so that the same seed gives the same picture.
+        inputs: Has the init image and the mask.
+        upscalers: Enlarge the picture of the pass before.
+    """
+
+    part: Pass
+    spec: GenerationSpec
+    checkpoint: Checkpoint
+    sampler: SamplerRun
+    generator: torch.Generator
+    inputs: Inputs
+    upscalers: Upscalers
+
+    def lay_out(self, before: torch.Tensor | None) -> Canvas:
+        """Return the start of the pass; `before` are the latents of the one before.
+
+        Raises:
+            InvalidSpecError: the init image or the mask is gone.
+        """
+        if self.part.start == "latents" and before is not None:
+            return Canvas(before)
+        spec, original = self.spec, None
+        short: tuple[Shortfall, ...] = ()
+        if self.part.start == "enlarged" and before is not None:
+            original, short = self._enlarged(before)
+        elif spec.init_image is not None:
+            original = self._original(spec.init_image)
+        noise = torch.randn(latent_shape(self.part, self.checkpoint), generator=self.generator)
+        noise = noise.to(self.checkpoint.device)
+        if original is None or (spec.mask is not None and self.part.strength >= 1):
+            latents = self.sampler.from_noise(noise)
+        else:
+            latents = self.sampler.blur(original, noise)
+        if spec.mask is None or spec.init_image is None:
+            return Canvas(latents, shortfalls=short)
+        if self.part.start == "enlarged" or original is None:
+            original = self._original(spec.init_image)
+        return Canvas(latents, self._frame(original, noise, spec.mask, spec.init_image), short)
+
+    def _picture(self, ref: InputRef) -> torch.Tensor:
+        pixels = read_picture(self.inputs.read(ref), *self.part.size)
+        return to_tensor(pixels) * 2 - 1
+
+    def _original(self, ref: InputRef) -> torch.Tensor:
+        return encode_picture(self._picture(ref), self.checkpoint, self.generator)
+
+    def _enlarged(self, before: torch.Tensor) -> tuple[torch.Tensor, tuple[Shortfall, ...]]:
+        upscaler = self.spec.hires.upscaler if self.spec.hires else LATENT
+        if upscaler == LATENT:
+            shape = latent_shape(self.part, self.checkpoint)[-2:]
+            return functional.interpolate(before, size=shape, mode="bilinear"), ()
+        pixels = decode(before, self.checkpoint, tiled=False)
+        larger, shortfall = self.upscalers.enlarge(
+            pixels, upscaler=upscaler, size=self.part.size, field="hires"
+        )
+        picture = to_tensor(larger) * 2 - 1
+        latents = encode_picture(picture, self.checkpoint, self.generator)
+        return latents, () if shortfall is None else (shortfall,)
+
+    def _frame(
+        self, original: torch.Tensor, noise: torch.Tensor, mask: InputRef, init_image: InputRef
+    ) -> Frame:
+        """Return what is kept; the mask has one value per latent, and white is drawn."""
+        white = read_mask(self.inputs.read(mask), *self.part.size) >= _WHITE
+        drawn = torch.from_numpy(white).float()
+        latent_mask = functional.interpolate(drawn[None, None], size=original.shape[-2:])
+        masked = None
+        if self.checkpoint.unet.config.in_channels == _INPAINT_CHANNELS:
+            picture = self._picture(init_image) * (1 - drawn)
+            masked = encode_picture(picture, self.checkpoint, self.generator)
+        return Frame(original, noise, latent_mask.to(original), masked)

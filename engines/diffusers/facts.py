@@ -1,0 +1,28 @@
+"""Tells what else is needed to draw a picture again."""
+
+import importlib.metadata
+
+from engines.base import Json
+from engines.diffusers.plan import Plan
+from engines.diffusers.studio import Studio
+from engines.spec import GenerationSpec
+
+_PACKAGES = ("diffusers", "torch", "transformers")
+
+
+def facts_of(spec: GenerationSpec, plan: Plan, studio: Studio) -> dict[str, Json]:
+    """Return the facts of a picture, without the digests, which are counted elsewhere."""
+    model = plan.passes[0].model
+    return {
+        "model": model.info.name,
+        "base": model.info.base,
+        "sampler": spec.sampler,
+        "precision": studio.ladder.rung(model.mark).name,
+        "device": studio.device_name,
+        "drawn_size": list(plan.size),
+        "passes": [
+            {"model": part.model.info.name, "size": list(part.size), "steps": part.steps}
+            for part in plan.passes
+        ],
+        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+    }

@@ -1,0 +1,111 @@
+"""ControlNets: pictures that guide the drawing, asked along with the network at every step."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from engines.diffusers.checkpoint import Checkpoint
+from engines.diffusers.library import Library, Shelved
+from engines.diffusers.pixels import read_picture, to_tensor
+from engines.diffusers.plan import Pass
+from engines.diffusers.session import Guide, Session
+from engines.errors import InvalidSpecError
+from engines.inputs import Inputs
+
+_KEPT = 3
+"""ControlNets that stay loaded."""
+
+
+class Guides:
+    """Loads ControlNets and asks them; used by the drawing thread alone."""
+
+    def __init__(self, *, library: Library, device: torch.device) -> None:
+        self._library = library
+        self._device = device
+        self._loaded: OrderedDict[tuple[str, torch.dtype], Any] = OrderedDict()
+
+    def prepare(self, part: Pass, checkpoint: Checkpoint, inputs: Inputs) -> tuple[Guide, ...]:
+        """Read the guides of a pass and load their networks.
+
+        Raises:
+            InvalidSpecError: one is missing, broken, or made for another family.
+        """
+        guides = []
+        for control in part.controls:
+            shelved = self._library.find(control.model, "controlnet", field="controls")
+            if shelved.info.base and shelved.info.base != checkpoint.base:
+                raise InvalidSpecError(
+                    f"the ControlNet {control.model} was made for {shelved.info.base}, "
+                    f"not for {checkpoint.base}",
+                    field="controls",
+                )
+            self._network(shelved, checkpoint.dtype)
+            picture = to_tensor(read_picture(inputs.read(control.image), *part.size))
+            guides.append(
+                Guide(
+                    model=shelved,
+                    picture=picture.to(self._device),
+                    weight=control.weight,
+                    start=control.start,
+                    end=control.end,
+                )
+            )
+        return tuple(guides)
+
+    def ask(
+        self, sessions: Sequence[Session], checkpoint: Checkpoint, inputs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return what the guides add to the network's inputs, summed over all of them."""
+        total: tuple[list[torch.Tensor], torch.Tensor] | None = None
+        for index, guide in enumerate(sessions[0].guides):
+            network = self._network(guide.model, checkpoint.dtype)
+            weights = _per_row(sessions, [s.control_weights()[index] for s in sessions])
+            pictures = [s.guides[index].picture for s in sessions]
+            rows = [pictures[i] for i, s in enumerate(sessions) for _ in range(s.conditioning.rows)]
+            down, middle = network(
+                **inputs,
+                controlnet_cond=torch.cat(rows).to(checkpoint.dtype),
+                conditioning_scale=weights.to(self._device, checkpoint.dtype),
+                return_dict=False,
+            )
+            if total is not None:
+                down = [old + new for old, new in zip(total[0], down, strict=True)]
+                middle = total[1] + middle
+            total = (list(down), middle)
+        if total is None:
+            return {}
+        return {
+            "down_block_additional_residuals": total[0],
+            "mid_block_additional_residual": total[1],
+        }
+
+    def release(self) -> None:
+        """Let every network go."""
+        self._loaded.clear()
+
+    def _network(self, shelved: Shelved, dtype: torch.dtype) -> Any:  # noqa: ANN401
+        from diffusers import ControlNetModel  # noqa: PLC0415
+
+        key = (shelved.mark, dtype)
+        if key not in self._loaded:
+            if not shelved.path.is_dir():
+                raise InvalidSpecError(
+                    f"the ControlNet {shelved.info.name} is a single file; a folder in "
+                    "diffusers' layout is needed",
+                    field="controls",
+                )
+            network = ControlNetModel.from_pretrained(
+                shelved.path, torch_dtype=dtype, use_safetensors=True, local_files_only=True
+            )
+            self._loaded[key] = network.to(self._device).requires_grad_(requires_grad=False).eval()
+            while len(self._loaded) > _KEPT:
+                self._loaded.popitem(last=False)
+        self._loaded.move_to_end(key)
+        return self._loaded[key]
+
+
+def _per_row(sessions: Sequence[Session], weights: Sequence[float]) -> torch.Tensor:
+    rows = [w for s, w in zip(sessions, weights, strict=True) for _ in range(s.conditioning.rows)]
+    return torch.tensor(rows).reshape(-1, 1, 1, 1)

@@ -1,0 +1,108 @@
+"""Opens a session: everything of one pass that the first step needs."""
+
+import torch
+
+from engines.diffusers.canvas import Canvas, Preparation, latent_shape
+from engines.diffusers.checkpoint import Checkpoint
+from engines.diffusers.encoding import encode
+from engines.diffusers.plan import Pass
+from engines.diffusers.samplers import SamplerRun
+from engines.diffusers.session import Frame, Group, Session
+from engines.diffusers.snapshot import Snapshot
+from engines.diffusers.studio import Studio
+from engines.spec import GenerationSpec
+
+
+def open_session(
+    part: Pass,
+    spec: GenerationSpec,
+    studio: Studio,
+    *,
+    picture_id: str,
+    generator: torch.Generator,
+    before: torch.Tensor | None,
+    kept: Snapshot | None,
+) -> Session:
+    """Open a pass: from its start, or from where a snapshot left it.
+
+    Args:
+        part: The pass.
+        spec: What is drawn.
+        studio: The thread's tools.
+        picture_id: The picture's name.
+        generator: The picture's; it stands where the snapshot left it.
+        before: Latents of the pass before, None in the first.
+        kept: The snapshot of this pass, if there is one.
+
+    Raises:
+        InvalidSpecError: something that the spec names is missing or does not fit.
+    """
+    checkpoint = studio.dressed(part.model, loras=part.loras, tiling=spec.tiling)
+    conditioning = encode(spec, checkpoint, part=part, cache=studio.prompts)
+    sampler = SamplerRun(
+        name=spec.sampler,
+        config=checkpoint.scheduler_config,
+        steps=part.steps,
+        generator=generator,
+        shape=latent_shape(part, checkpoint),
+        device=checkpoint.device,
+    )
+    sampler.limit(strength=part.strength, start=part.window[0], end=part.window[1])
+    guides = studio.guides.prepare(part, checkpoint, studio.inputs)
+    if kept is None:
+        canvas = Preparation(
+            part=part,
+            spec=spec,
+            checkpoint=checkpoint,
+            sampler=sampler,
+            generator=generator,
+            inputs=studio.inputs,
+            upscalers=studio.upscalers,
+        ).lay_out(before)
+    else:
+        sampler.recall(kept.memory)
+        canvas = _kept_canvas(kept, checkpoint)
+    return Session(
+        group=Group(
+            model=checkpoint.shelved.mark,
+            rung=checkpoint.rung.name,
+            shape=tuple(canvas.latents.shape),
+            rows=conditioning.rows,
+            tokens=conditioning.embeds.shape[1],
+            loras=part.loras,
+            tiling=spec.tiling,
+            guides=tuple(guide.model.mark for guide in guides),
+            alone=picture_id if spec.reproducible else "",
+        ),
+        latents=canvas.latents,
+        sampler=sampler,
+        conditioning=conditioning,
+        cfg=spec.cfg,
+        guides=guides,
+        frame=canvas.frame,
+        shortfalls=canvas.shortfalls,
+    )
+
+
+def snapshot_of(session: Session, *, part: int, generator: torch.Generator) -> Snapshot:
+    """Return the state of a session between two steps."""
+    tensors = {"latents": session.latents, "generator": generator.get_state()}
+    frame = session.frame
+    if frame is not None:
+        tensors |= {"original": frame.original, "noise": frame.noise, "mask": frame.mask}
+        if frame.masked is not None:
+            tensors["masked"] = frame.masked
+    return Snapshot(part=part, tensors=tensors, memory=session.sampler.memory())
+
+
+def _kept_canvas(kept: Snapshot, checkpoint: Checkpoint) -> Canvas:
+    tensors = {k: v.to(checkpoint.device) for k, v in kept.tensors.items() if k != "generator"}
+    frame = None
+    if "mask" in tensors:
+        frame = Frame(
+            original=tensors["original"],
+            noise=tensors["noise"],
+            mask=tensors["mask"],
+            masked=tensors.get("masked"),
+        )
+    return Canvas(tensors["latents"], frame)

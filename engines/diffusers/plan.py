@@ -1,0 +1,141 @@
+"""Plans a picture: which passes of which model at which size, and what falls short of the wish."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from engines.base import Shortfall, SizeBounds
+from engines.diffusers.library import Library, Shelved
+from engines.errors import InvalidSpecError
+from engines.spec import Control, GenerationSpec, Lora
+
+GRID = 8
+"""Sides are multiples of this many pixels: one latent."""
+
+Start: TypeAlias = Literal["noise", "picture", "latents", "enlarged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One run of a sampler over the picture.
+
+    Attributes:
+        size: Width and height in pixels.
+        start: What it begins with: noise, the init image, the latents of the pass before as
+            they are, or those latents enlarged.
+        strength: Share of the steps that is drawn.
+        window: Between which fractions of the noise schedule.
+        loras: That act on this pass; a refiner has none.
+        controls: That guide this pass; a refiner has none.
+    """
+
+    model: Shelved
+    size: tuple[int, int]
+    steps: int
+    start: Start = "noise"
+    strength: float = 1.0
+    window: tuple[float, float] = (0.0, 1.0)
+    loras: tuple[Lora, ...] = ()
+    controls: tuple[Control, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The passes of a picture, in order, and what could not be honoured."""
+
+    passes: tuple[Pass, ...]
+    shortfalls: tuple[Shortfall, ...]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height that are drawn first."""
+        return self.passes[0].size
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Names of the states of all files that the passes need."""
+        return tuple(part.model.mark for part in self.passes)
+
+
+def make_plan(spec: GenerationSpec, library: Library) -> Plan:
+    """Plan a picture.
+
+    Raises:
+        InvalidSpecError: it cannot be drawn with what is there.
+    """
+    model = library.find(spec.model)
+    _check(spec, model)
+    size = fit(spec.width, spec.height, model.info.bounds)
+    shortfalls = [] if size == (spec.width, spec.height) else [_resized(spec, model, size)]
+    first = Pass(
+        model=model,
+        size=size,
+        steps=spec.steps,
+        start="noise" if spec.init_image is None else "picture",
+        strength=1.0 if spec.init_image is None else spec.strength,
+        window=(0.0, spec.refiner.start if spec.refiner else 1.0),
+        loras=spec.loras,
+        controls=spec.controls,
+    )
+    passes = [first]
+    if spec.refiner is not None:
+        refiner = library.find(spec.refiner.model, field="refiner")
+        _check_refiner(refiner, model)
+        passes.append(
+            Pass(refiner, size, spec.steps, "latents", first.strength, (spec.refiner.start, 1.0))
+        )
+    if spec.hires is not None:
+        large = tuple(round(side * spec.hires.scale / GRID) * GRID for side in size)
+        passes.append(
+            Pass(
+                model=model,
+                size=(large[0], large[1]),
+                steps=spec.hires.steps or spec.steps,
+                start="enlarged",
+                strength=spec.hires.strength,
+                loras=spec.loras,
+                controls=spec.controls,
+            )
+        )
+    return Plan(tuple(passes), tuple(shortfalls))
+
+
+def fit(width: int, height: int, bounds: SizeBounds) -> tuple[int, int]:
+    """Return the size nearest to the asked one that a model draws well, keeping the aspect.
+
+    Where the aspect is too long for both bounds, the shorter side is drawn larger and what is
+    too much is cut off at the end.
+    """
+    grow, shrink = bounds.least / min(width, height), bounds.most / max(width, height)
+    factor = min(max(1.0, grow), shrink)
+    least, most = -(-bounds.least // GRID) * GRID, bounds.most // GRID * GRID
+
+    def side(asked: int) -> int:
+        return min(max(round(asked * factor / GRID) * GRID, least), most)
+
+    return side(width), side(height)
+
+
+def _check(spec: GenerationSpec, model: Shelved) -> None:
+    name = model.info.name
+    if spec.sampler in model.info.refused_samplers:
+        raise InvalidSpecError(f"{name} cannot be drawn with {spec.sampler}", field="sampler")
+    if spec.mask is not None and spec.init_image is None:
+        raise InvalidSpecError("a mask needs an init image", field="mask")
+
+
+def _check_refiner(refiner: Shelved, model: Shelved) -> None:
+    if not (refiner.info.base.startswith("sdxl") == model.info.base.startswith("sdxl")):
+        raise InvalidSpecError(
+            f"{refiner.info.name} cannot refine {model.info.name}: their latents differ",
+            field="refiner",
+        )
+
+
+def _resized(spec: GenerationSpec, model: Shelved, size: tuple[int, int]) -> Shortfall:
+    bounds = model.info.bounds
+    return Shortfall(
+        "size_outside_model",
+        f"{model.info.name} draws sides of {bounds.least} to {bounds.most} pixels in multiples "
+        f"of {GRID}: drawn at {size[0]}x{size[1]}, then resized to {spec.width}x{spec.height}",
+        field="width",
+    )

@@ -1,0 +1,134 @@
+"""Shows what a picture will look like while it is drawn: a small JPEG from the latents."""
+
+import io
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from engines.diffusers.checkpoint import Checkpoint
+from engines.diffusers.library import Library
+
+MAX_BYTES = 20_000
+_MAX_SIDE = 256
+_QUALITIES = (80, 60, 40, 20)
+_PATCH = 8
+"""Pixels per latent along each side."""
+
+_FACTORS: Mapping[float, tuple[tuple[float, ...], ...]] = MappingProxyType(
+    {
+        0.18215: (
+            (0.298, 0.207, 0.208),
+            (0.187, 0.286, 0.173),
+            (-0.158, 0.189, 0.264),
+            (-0.184, -0.271, -0.473),
+            (0.0, 0.0, 0.0),
+        ),
+        0.13025: (
+            (0.3920, 0.4054, 0.4549),
+            (-0.2634, -0.0196, 0.0653),
+            (0.0568, 0.1687, -0.0755),
+            (-0.3112, -0.2359, -0.2076),
+            (0.0, 0.0, 0.0),
+        ),
+    }
+)
+"""Scale of a family's latents -> red, green, blue (-1 to 1) per latent channel, and offset.
+
+The scales tell SD 1.5's and SDXL's autoencoders from each other and from all others; the factors
+are the linear fits that are common for those two.
+"""
+
+
+class Previews:
+    """Makes previews; learns for each autoencoder once how its latents look."""
+
+    def __init__(self, *, library: Library, device: torch.device) -> None:
+        self._library = library
+        self._device = device
+        self._learned: dict[str, torch.Tensor] = {}
+        self._tiny: dict[str, Any] = {}
+
+    def make(self, clean: torch.Tensor, checkpoint: Checkpoint) -> bytes:
+        """Return a JPEG of at most 20 kB.
+
+        Args:
+            clean: The sampler's present guess of the finished latents.
+            checkpoint: The model that draws.
+        """
+        tiny = self._tiny_decoder(checkpoint)
+        if tiny is not None:
+            picture = tiny.decode(clean.to(tiny.dtype), return_dict=False)[0].float()
+        else:
+            factors = self._factors(checkpoint).to(clean)
+            picture = torch.einsum("bchw,cr->brhw", clean, factors[:-1])
+            picture = picture + factors[-1].reshape(1, 3, 1, 1)
+        values = ((picture[0] / 2 + 0.5).clamp(0, 1) * 255).permute(1, 2, 0)
+        return _jpeg(values.to("cpu", torch.uint8).numpy(), checkpoint.latent_scale)
+
+    def release(self) -> None:
+        """Let the small decoders go."""
+        self._tiny.clear()
+
+    def _factors(self, checkpoint: Checkpoint) -> torch.Tensor:
+        known = _FACTORS.get(round(float(checkpoint.vae.config.scaling_factor), 5))
+        if known is not None:
+            return torch.tensor(known)
+        if checkpoint.shelved.mark not in self._learned:
+            self._learned[checkpoint.shelved.mark] = learn_factors(checkpoint)
+        return self._learned[checkpoint.shelved.mark]
+
+    def _tiny_decoder(self, checkpoint: Checkpoint) -> Any:  # noqa: ANN401
+        """Return the distilled decoder of the family, None where there is none."""
+        family = "taesdxl" if checkpoint.base.startswith("sdxl") else "taesd"
+        if family not in self._tiny:
+            found = self._library.named("vae", family)
+            self._tiny[family] = None
+            if found is not None and found.path.is_dir():
+                from diffusers import AutoencoderTiny  # noqa: PLC0415
+
+                decoder = AutoencoderTiny.from_pretrained(
+                    found.path,
+                    torch_dtype=checkpoint.dtype,
+                    use_safetensors=True,
+                    local_files_only=True,
+                )
+                self._tiny[family] = decoder.to(self._device).eval()
+        return self._tiny[family]
+
+
+def learn_factors(checkpoint: Checkpoint) -> torch.Tensor:
+    """Fit colours to latents: encode patches of known colours and solve for the best factors.
+
+    Returns:
+        (channels + 1) x 3: red, green and blue per latent channel, and their offset.
+    """
+    colours = torch.rand((1, 3, 8, 8), generator=torch.Generator().manual_seed(0)) * 2 - 1
+    pixels = torch.nn.functional.interpolate(colours, scale_factor=2 * _PATCH, mode="nearest")
+    vae = checkpoint.vae
+    latents = vae.encode(pixels.to(checkpoint.device, vae.dtype)).latent_dist.mean.float().cpu()
+    latents = latents * vae.config.scaling_factor
+    seen = torch.nn.functional.interpolate(colours, size=latents.shape[-2:], mode="nearest")
+    rows = latents[0].flatten(1).T
+    known = torch.cat([rows, torch.ones(len(rows), 1)], dim=1)
+    solved: torch.Tensor = torch.linalg.lstsq(known, seen[0].flatten(1).T).solution
+    return solved
+
+
+def _jpeg(pixels: NDArray[np.uint8], scale: int) -> bytes:
+    height, width = pixels.shape[:2]
+    factor = min(float(scale), _MAX_SIDE / max(width, height))
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    picture = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
+    data = b""
+    for quality in _QUALITIES:
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=quality)
+        data = buffer.getvalue()
+        if len(data) <= MAX_BYTES:
+            break
+    return data
