@@ -23,6 +23,7 @@ _EVENTS: Final = (
     "queue_cleared",
 )
 _BACKLOG = 64
+_SUBSCRIBE_SECONDS = 10
 _LIMIT_BYTES = 2**26
 _BROKEN = (
     socketio.exceptions.SocketIOError,
@@ -47,8 +48,10 @@ class Feed:
 
     async def next(self, seconds: float) -> Message | None:
         """Return the next message, None when none comes in time or some may have been missed."""
+        # `asyncio.wait_for` of Python 3.11 swallows a cancel that comes together with a message
         with contextlib.suppress(TimeoutError):
-            return await asyncio.wait_for(self._messages.get(), max(seconds, 0.0))
+            async with asyncio.timeout(max(seconds, 0.0)):
+                return await self._messages.get()
         return None
 
 
@@ -74,7 +77,8 @@ class Socket:
         listener = asyncio.create_task(self._listen(feed, opened))
         try:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(opened.wait(), self.open_seconds)
+                async with asyncio.timeout(self.open_seconds):
+                    await opened.wait()
             yield feed
         finally:
             listener.cancel()
@@ -109,8 +113,11 @@ class Socket:
                     transports=["websocket"],
                     auth={"token": self.token} if self.token else None,
                 )
-                # the rooms of a queue are joined by this; no release acknowledges it
-                await client.emit("subscribe_queue", {"queue_id": self.queue_id})
+                # joins the queue's rooms; the handler answers nothing, but the library says when
+                # it is done, and what the server sends before that is missed
+                await client.call(
+                    "subscribe_queue", {"queue_id": self.queue_id}, timeout=_SUBSCRIBE_SECONDS
+                )
                 feed.put(None)
                 opened.set()
                 await closed.wait()
