@@ -107,7 +107,7 @@ class Dispatch:
         """Begin all that can begin; yield after how many seconds it is worth looking again."""
         now = self._clock.monotonic()
         for station in self._stations.values():
-            if not len(station.backlog):
+            if not station.waiting:
                 continue
             match station.breaker.state(now):
                 case BreakerState.OPEN:
@@ -119,10 +119,7 @@ class Dispatch:
 
     def _fill(self, station: Station) -> None:
         """Seat jobs while there is room and somebody who may take it."""
-        while lanes := station.seats.open_to():
-            job = station.backlog.next(loaded=station.loaded, lanes=lanes)
-            if job is None:
-                return
+        while (job := station.next()) is not None:
             self._begin(station, job)
 
     def _begin(self, station: Station, job: Job) -> None:
@@ -160,11 +157,12 @@ class Dispatch:
         self._table.move(job_id, outcome.status, attempts=outcome.attempts, crashes=outcome.crashes)
         match outcome.status:
             case Queued(paused=False):
-                station.backlog.push(self._table[job_id], front=True)
+                station.enqueue(self._table[job_id], front=True)
             case Storing():
                 self._uploads.add(job_id)
             case _:
                 pass
+        station.ended(job_id)
         current.runner.seat.release()
         self.wake()
 

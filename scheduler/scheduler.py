@@ -75,7 +75,7 @@ class Scheduler:
     @property
     def waiting(self) -> int:
         """How many jobs wait for their turn."""
-        return sum(len(station.backlog) for station in self._stations.values())
+        return sum(station.waiting for station in self._stations.values())
 
     async def start(self) -> None:
         """Take up what the journal left over, and begin."""
@@ -127,7 +127,7 @@ class Scheduler:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop, self._limits.cancel_seconds)
         elif isinstance(job.status, Queued):
-            self._stations[job.engine].backlog.remove(job_id)
+            self._stations[job.engine].withdraw(job_id)
             status = Cancelled(StopReason.USER.value, self._clock.now())
             await self.table.advance(job_id, status)
         return self.table[job_id] if not job.finished else job
@@ -214,13 +214,13 @@ class Scheduler:
     def _enqueue(self, job: Job) -> None:
         """Let a queued job wait for its engine, unless it is paused."""
         if isinstance(job.status, Queued) and not job.status.paused:
-            self._station(job).backlog.push(job)
+            self._station(job).enqueue(job)
             self._dispatch.wake()
 
     async def _pause_queued(self, job: Job, status: Queued, *, paused: bool) -> None:
         """Take a waiting job out of the backlog, or put it back."""
         if paused:
-            self._stations[job.engine].backlog.remove(job.id)
+            self._stations[job.engine].withdraw(job.id)
         await self.table.advance(job.id, replace(status, paused=paused))
         self._enqueue(self.table[job.id])
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from engines.base import Shortfall
 from engines.inputs import Inputs
 from engines.spec import Control, Draft, Hires, InputRef, Lora, Refiner, Tiling, Upscale
+from scheduler.errors import BadKeyError, NotStoredError
 from service.problems import RequestError
 from service.store.base import ObjectStore
 from service.store.keys import Keys
@@ -71,11 +72,17 @@ class Drafts:
         """Keep a picture that came as base64, as a data URI, or as the key of one of ours."""
         if not text:
             return None
-        if text.startswith(self._keys.prefix):
-            data = await self._objects.get(self._keys.check(text))
-        else:
-            data = _decode(text, field)
+        data = await self._stored(text, field) or _decode(text, field)
         return await asyncio.to_thread(self._inputs.keep, data, field=field)
+
+    async def _stored(self, text: str, field: str) -> bytes | None:
+        """Return the bytes of one of our pictures; None if the text does not look like a key."""
+        if not text.startswith(self._keys.prefix):
+            return None
+        try:
+            return await self._objects.get(self._keys.check_png(text))
+        except (BadKeyError, NotStoredError) as error:
+            raise RequestError(str(error), code=error.code, status=422, field=field) from None
 
 
 def _decode(text: str, field: str) -> bytes:

@@ -33,13 +33,23 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
         await socket.send_json({"type": "hello", "last_event": events.last}, dumps=_dumps)
         sending = asyncio.create_task(_send(socket, news, request.app[FRAMES]))
         try:
-            async for message in socket:
-                if message.type in (WSMsgType.CLOSE, WSMsgType.ERROR):
-                    break
+            closed_by_us = await _read_until_closed(socket)
+            if closed_by_us:
+                await sending
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
     return socket
+
+
+async def _read_until_closed(socket: web.WebSocketResponse) -> bool:
+    """Read, and forget, what the client says; return whether it is us who close."""
+    while True:
+        message = await socket.receive()
+        if message.type in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.ERROR):
+            return False
+        if message.type is WSMsgType.CLOSING:
+            return True
 
 
 async def _send(socket: web.WebSocketResponse, news: Subscription, frames: Frames) -> None:

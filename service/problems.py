@@ -7,6 +7,7 @@ from aiohttp import web
 
 from engines.errors import EngineError, InvalidSpecError, ModelNotFoundError
 from scheduler.errors import (
+    BadKeyError,
     IdempotencyError,
     IllegalTransitionError,
     JobNotFoundError,
@@ -22,6 +23,7 @@ CONTENT_TYPE = "application/problem+json"
 _STATUS: Mapping[type[Exception], int] = {
     InvalidSpecError: 422,
     ModelNotFoundError: 422,
+    BadKeyError: 400,
     JobNotFoundError: 404,
     NotStoredError: 404,
     IllegalTransitionError: 409,

@@ -1,5 +1,7 @@
 """Stored pictures: newest first, select for downstream tools, and the bytes themselves."""
 
+import re
+
 from aiohttp import web
 
 from scheduler.errors import NotStoredError
@@ -11,6 +13,7 @@ from service.wire import SelectBody, entry_view
 routes = web.RouteTableDef()
 
 _LONGEST_QUERY = 200
+_CURSOR = re.compile(r"[0-9a-f]{0,16}")
 _CACHE = "private, max-age=31536000, immutable"
 
 
@@ -18,12 +21,15 @@ _CACHE = "private, max-age=31536000, immutable"
 async def latest(request: web.Request) -> web.Response:
     """List the newest pictures, or those that match `q`, `model` and `tag`."""
     limit = read_limit(request, usual=50, most=500)
-    for name in ("q", "model", "tag", "cursor"):
+    for name in ("q", "model", "tag"):
         if len(request.query.get(name, "")) > _LONGEST_QUERY:
             raise RequestError("too long", code="invalid_request", field=name)
+    cursor = request.query.get("cursor", "")
+    if not _CURSOR.fullmatch(cursor):
+        raise RequestError("not a cursor of ours", code="invalid_request", field="cursor")
     page = await request.app[CATALOGUE].latest(
         limit=limit,
-        cursor=request.query.get("cursor") or None,
+        cursor=cursor or None,
         q=request.query.get("q", ""),
         model=request.query.get("model", ""),
         tag=request.query.get("tag", ""),

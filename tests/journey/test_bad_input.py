@@ -1,0 +1,181 @@
+"""Whatever comes in: a clear answer that names the field, and nothing stored."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from tests.journey.running import Client, Service, client_of
+
+GOOD = {"prompt": "a card"}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "prompt"),
+        ({"prompt": ""}, "prompt"),
+        ({"prompt": "   "}, "prompt"),
+        ({"prompt": 5}, "prompt"),
+        ({"prompt": "p" * 9000}, "prompt"),
+        ({"width": 0}, "width"),
+        ({"height": 100_000}, "height"),
+        ({"width": "wide"}, "width"),
+        ({"width": 512.5}, "width"),
+        ({"steps": 0}, "steps"),
+        ({"steps": 10**9}, "steps"),
+        ({"cfg": -1}, "cfg"),
+        ({"cfg": 1e308}, "cfg"),
+        ({"seed": 2**32}, "seed"),
+        ({"seed": -2}, "seed"),
+        ({"count": 1000}, "count"),
+        ({"lane": "fast"}, "lane"),
+        ({"priority": 10**6}, "priority"),
+        ({"model": "no such model"}, "model"),
+        ({"engine": "no such engine"}, "engine"),
+        ({"strength": 2}, "strength"),
+        ({"tags": "x"}, "tags"),
+        ({"init_image": "http://169.254.169.254/latest"}, "init_image"),
+        ({"init_image": "aGVsbG8="}, "init_image"),
+        ({"init_image": "images/../../etc/passwd.png"}, "init_image"),
+        ({"hires": {"scale": 99}}, "hires.scale"),
+        ({"controls": [{"model": "c"}]}, "controls.0.image"),
+    ],
+)
+async def test_a_wrong_field_is_named(client: Client, body: dict[str, object], field: str) -> None:
+    status, problem = await client.json(
+        "POST", "/api/images/generate", json=GOOD | body if body else body
+    )
+    assert 400 <= status < 500
+    assert problem["code"]
+    assert problem["status"] == status
+    assert problem.get("field", "") == field
+    assert (await client.json("GET", "/api/images/jobs"))[1]["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "code"),
+    [
+        (b"", 400, "invalid_json"),
+        (b"{", 400, "invalid_json"),
+        (b'{"prompt": "p", "cfg": NaN}', 400, "invalid_json"),
+        (b"[1, 2]", 422, "invalid_request"),
+        (b'"prompt"', 422, "invalid_request"),
+        (b'{"prompt": "' + b"p" * 10_000_000 + b'"}', 413, "body_too_large"),
+        (b"[" * 100_000, 400, "invalid_json"),
+        (b"\xff\xfe", 400, "invalid_json"),
+    ],
+)
+async def test_a_body_that_is_no_request_is_refused(
+    client: Client, raw: bytes, status: int, code: str
+) -> None:
+    answer = await client.json("POST", "/api/images/generate", data=io.BytesIO(raw))
+    assert (answer[0], answer[1]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "../../kitty.sqlite3",
+        "images/../kitty.sqlite3",
+        "images/%2e%2e/%2e%2e/kitty.sqlite3",
+        "images/..%2f..%2fkitty.sqlite3",
+        "/etc/passwd",
+        "other/20260101_000000_00000000.png",
+        "images/20260101_000000_00000000.exe",
+        "images/20260101_000000_00000000.png\x00.json",
+        "images/20260101_000000_00000000.png",
+        "",
+    ],
+)
+async def test_a_key_that_is_not_ours_opens_nothing(client: Client, key: str) -> None:
+    status, problem = await client.json("POST", "/api/images/select", json={"object_key": key})
+    assert 400 <= status < 500
+    assert problem["code"]
+    async with client.session.get(f"/api/images/file/{key}") as answer:
+        assert 400 <= answer.status < 500
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/images/latest?limit=0",
+        "/api/images/latest?limit=ten",
+        "/api/images/latest?limit=100000",
+        "/api/images/latest?cursor=%00",
+        "/api/images/jobs?cursor=x",
+        "/api/images/jobs?state=sleepy",
+        "/api/images/jobs/unknown",
+        "/api/images/ws?since=x",
+        "/no/such/path",
+    ],
+)
+async def test_a_wrong_question_is_answered_kindly(client: Client, path: str) -> None:
+    status, problem = await client.json("GET", path)
+    assert 400 <= status < 500
+    assert problem["code"]
+
+
+@pytest.mark.parametrize("query", ['"', "a AND", "NEAR(", "*", "'; DROP TABLE pictures; --", "ü"])
+async def test_no_search_is_a_syntax_error(client: Client, query: str) -> None:
+    status, _ = await client.json("GET", "/api/images/latest", params={"q": query})
+    assert status == 200
+
+
+async def test_a_prompt_is_text_on_the_page(client: Client) -> None:
+    await client.draw("<script>alert(1)</script>")
+    async with client.session.get("/vision") as answer:
+        page = await answer.text()
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+async def test_a_token_is_asked_for_everywhere_but_at_the_door(tmp_path: Path) -> None:
+    async with Service(tmp_path, API_TOKEN="secret") as service:
+        async with client_of(service) as stranger:
+            for path in ("/api/images/latest", "/vision", "/metrics", "/api/images/ws"):
+                status, problem = await stranger.json("GET", path)
+                assert (status, problem["code"]) == (401, "unauthorised")
+            for path in ("/", "/healthz", "/readyz"):
+                assert (await stranger.json("GET", path))[0] == 200
+        async with client_of(service, Authorization="Bearer secret") as friend:
+            assert (await friend.draw())["state"] == "succeeded"
+        async with client_of(service, Authorization="Bearer secrets") as guesser:
+            assert (await guesser.json("GET", "/api/images/latest"))[0] == 401
+        await service.end()
+    assert b"secret" not in service.log
+
+
+async def test_a_token_is_not_asked_of_open_networks(tmp_path: Path) -> None:
+    settings = {"API_TOKEN": "secret", "OPEN_NETWORKS": "127.0.0.0/8"}
+    async with Service(tmp_path, **settings) as service, client_of(service) as near:
+        assert (await near.json("GET", "/api/images/latest"))[0] == 200
+
+
+async def test_another_site_s_page_cannot_draw(client: Client) -> None:
+    headers = {"Origin": "http://evil.example"}
+    status, problem = await client.json("POST", "/api/images/generate", json=GOOD, headers=headers)
+    assert (status, problem["code"]) == (403, "cross_origin")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SERVICE_PORT", "many"),
+        ("STATUS_WORDS", "klingon"),
+        ("S3_ENDPOINT_URL", "minio:9000"),
+        ("S3_ENDPOINT_URL", "http://127.0.0.1:9"),
+        ("OPEN_NETWORKS", "everywhere"),
+        ("IMAGE_ENGINE", "crayons"),
+    ],
+)
+async def test_a_wrong_setting_stops_the_start_with_one_line(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    service = Service(tmp_path, **{name: value})
+    with pytest.raises(AssertionError) as stopped:
+        await service.start()
+    assert await service.end() != 0
+    said = str(stopped.value).split("\nassert")[0]
+    assert name in said or name.replace("ENDPOINT_URL", "ACCESS_KEY") in said
+    assert said.strip().count("\n") == 0
