@@ -6,19 +6,18 @@ by name, and are silent about previews unless asked for them.
 """
 
 import asyncio
-import io
-import struct
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from aiohttp import WSMsgType, web
-from PIL import Image
+from aiohttp import web
 
+from tests.fakes.comfyui_files import Files, broken
 from tests.fakes.comfyui_nodes import OUTPUTS, Shelf, refusal, upstream
+from tests.fakes.comfyui_sockets import Sockets
 from tests.fakes.comfyui_worker import Item, Worker
 from tests.fakes.stage import Phase, Stage
 
@@ -33,19 +32,11 @@ class Manners:
         newer: Speak as 0.38 does, not as 0.3.64.
         names_prompts: Choose prompt ids itself, as releases before 2025 did.
         targets_interrupts: Heed the id in an interrupt; releases before Sep 2025 did not.
-        silent: Send nothing but the first status.
-        twice: Send every frame twice.
-        untold: Kinds of events that are never sent.
-        cut_at: Break the connection after so many bytes of a picture; None in the middle.
     """
 
     newer: bool = True
     names_prompts: bool = False
     targets_interrupts: bool = True
-    silent: bool = False
-    twice: bool = False
-    untold: set[str] = field(default_factory=set)
-    cut_at: int | None = None
 
 
 class FakeComfyUi:
@@ -53,22 +44,21 @@ class FakeComfyUi:
 
     Attributes:
         asked: Method and path of every request, in order.
-        sockets: Client id → its websocket; a client that connects again while its old socket is
-            still being closed loses the new one, too.
+        bodies: Everything that was posted to `/prompt`.
     """
 
     def __init__(self, *, manners: Manners | None = None) -> None:
         self.manners = manners or Manners()
         self.stage = Stage()
         self.shelf = Shelf()
+        self.sockets = Sockets()
         self.worker = Worker(
-            stage=self.stage, shelf=self.shelf, send=self._send, cut=self.cut_connections
+            stage=self.stage, shelf=self.shelf, send=self.sockets.send, cut=self.cut_connections
         )
+        self.files = Files(shelf=self.shelf, stage=self.stage, pictures=self.worker.files)
         self.url = ""
         self.asked: list[str] = []
         self.bodies: list[Any] = []
-        self.sockets: dict[str, web.WebSocketResponse] = {}
-        self.flags: dict[str, bool] = {}
         self._transports: set[asyncio.Transport] = set()
         self._runner: web.AppRunner | None = None
 
@@ -106,18 +96,14 @@ class FakeComfyUi:
         routes = [
             web.get("/ws", self._websocket),
             web.get("/system_stats", self._stats),
-            web.get("/models/{folder}", self._models),
-            web.get("/object_info/{node_class}", self._object_info),
-            web.get("/view_metadata/{folder}", self._metadata),
             web.get("/history/{prompt_id}", self._history),
             web.get("/queue", self._queue),
-            web.get("/view", self._view),
             web.post("/prompt", self._prompt),
             web.post("/queue", self._edit_queue),
             web.post("/interrupt", self._interrupt),
             web.post("/history", self._edit_history),
             web.post("/free", self._free),
-            web.post("/upload/image", self._upload),
+            *self.files.routes(),
             web.get("/{path:.*}", _no_such_file),  # the web interface: a POST elsewhere is a 405
         ]
         if self.manners.newer:
@@ -131,48 +117,20 @@ class FakeComfyUi:
         self.asked.append(f"{request.method} {request.path}")
         return await handler(request)
 
-    # -- the websocket
+    # -- prompts
 
     async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
-        socket, client_id = web.WebSocketResponse(), request.query.get("clientId", "")
-        await socket.prepare(request)
-        self.sockets[client_id] = socket
-        await _tell(socket, "status", {**self.worker.status(), "sid": client_id})
-        running = self.worker.running
-        if running and running.client_id == client_id and self.worker.ran:
-            await _tell(socket, "executing", {"node": self.worker.ran[-1]})
-        first = True
-        try:
-            async for message in socket:
-                if message.type is WSMsgType.TEXT and first:
-                    said = orjson.loads(message.data)
-                    self.flags[client_id] = said["type"] == "feature_flags"
-                first = False
-        finally:
-            self.sockets.pop(client_id, None)  # whoever has connected under that name meanwhile
-            self.flags.pop(client_id, None)
-        return socket
-
-    async def _send(self, event: str, data: dict[str, Any] | bytes, client_id: str | None) -> None:
-        if self.manners.silent or event in self.manners.untold:
-            return
-        everybody = [*self.sockets.values()]
-        named = [self.sockets[client_id]] if client_id in self.sockets else []
-        for socket in everybody if client_id is None else named:
-            frame = data
-            if isinstance(data, bytes) and not self.flags.get(client_id or ""):
-                [about] = struct.unpack_from(">I", data, 4)
-                frame = struct.pack(">II", 1, 1) + data[8 + about :]
-            for _ in range(2 if self.manners.twice else 1):
-                await _tell(socket, event, frame)
-
-    # -- prompts
+        client_id, running = request.query.get("clientId", ""), self.worker.running
+        greeting: list[tuple[str, Any]] = [("status", {**self.worker.status(), "sid": client_id})]
+        if running is not None and running.client_id == client_id:
+            greeting.append(("executing", {"node": self.worker.ran[-1]}))
+        return await self.sockets.serve(request, *greeting)
 
     async def _prompt(self, request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
         self.bodies.append(body)
         if self.stage.cuts(Phase.SUBMIT):
-            return _broken(request)
+            return broken(request)
         prompt_id = str(body.get("prompt_id", uuid.uuid4()))
         if self.manners.names_prompts:
             prompt_id = str(uuid.uuid4())
@@ -180,9 +138,9 @@ class FakeComfyUi:
             error = {"type": "invalid_prompt_id", "message": "no canonical UUID", "details": ""}
             return web.json_response({"error": error, "node_errors": {}}, status=400)
         graph = body["prompt"]
-        error, complaints = refusal(graph, self.shelf)
-        if error is not None:
-            return web.json_response({"error": error, "node_errors": complaints}, status=400)
+        problem, complaints = refusal(graph, self.shelf)
+        if problem is not None:
+            return web.json_response({"error": problem, "node_errors": complaints}, status=400)
         outputs = [
             node
             for node in graph
@@ -195,7 +153,7 @@ class FakeComfyUi:
             Item(prompt_id=prompt_id, graph=graph, client_id=client_id, outputs=outputs)
         )
         if self.stage.cuts(Phase.ANSWER):
-            return _broken(request)
+            return broken(request)
         answer = {"prompt_id": prompt_id, "number": 0, "node_errors": complaints}
         return web.json_response(answer)
 
@@ -233,33 +191,6 @@ class FakeComfyUi:
         done = self.worker.delete(prompt_id) or self.worker.interrupt(prompt_id)
         return web.json_response({"cancelled": done})
 
-    # -- files, memory, names
-
-    async def _view(self, request: web.Request) -> web.StreamResponse:
-        query = request.query
-        data = self.worker.files.get((query["filename"], query["subfolder"], query["type"]))
-        if data is None:
-            return web.Response(status=404)
-        response = web.StreamResponse(headers={"Content-Length": str(len(data))})
-        await response.prepare(request)
-        if self.stage.cuts(Phase.FETCHING):
-            cut_at = self.manners.cut_at
-            await response.write(data[: len(data) // 2 if cut_at is None else cut_at])
-            return _broken(request)
-        await response.write(data)
-        return response
-
-    async def _upload(self, request: web.Request) -> web.Response:
-        form = await request.post()
-        image = form["image"]
-        assert isinstance(image, web.FileField)
-        name = f"{form['subfolder']}/{image.filename}"
-        with Image.open(io.BytesIO(image.file.read())) as picture:
-            self.shelf.uploads[name] = picture.size
-        return web.json_response(
-            {"name": image.filename, "subfolder": form["subfolder"], "type": "input"}
-        )
-
     async def _free(self, request: web.Request) -> web.Response:
         body = await request.json()
         if body.get("unload_models") and body.get("free_memory"):
@@ -270,17 +201,6 @@ class FakeComfyUi:
         version = "0.38.1" if self.manners.newer else "0.3.64"
         device = {"name": "cuda:0", "vram_free": 2**33 - 2**32 * self.worker.loaded}
         return web.json_response({"system": {"comfyui_version": version}, "devices": [device]})
-
-    async def _models(self, request: web.Request) -> web.Response:
-        files = self.shelf.folders.get(request.match_info["folder"])
-        return web.Response(status=404) if files is None else web.json_response(files)
-
-    async def _object_info(self, request: web.Request) -> web.Response:
-        return web.json_response(self.shelf.info(request.match_info["node_class"]))
-
-    async def _metadata(self, request: web.Request) -> web.Response:
-        header = self.shelf.headers.get(request.query["filename"])
-        return web.Response(status=404) if header is None else web.json_response(header)
 
 
 @asynccontextmanager
@@ -298,22 +218,8 @@ async def fake_comfyui(manners: Manners | None = None) -> AsyncIterator[FakeComf
         await server.stop()
 
 
-async def _tell(socket: web.WebSocketResponse, event: str, data: dict[str, Any] | bytes) -> None:
-    with suppress(ConnectionError):  # whoever listened is gone
-        if isinstance(data, bytes):
-            await socket.send_bytes(data)
-        else:
-            await socket.send_str(orjson.dumps({"type": event, "data": data}).decode())
-
-
 async def _no_such_file(_: web.Request) -> web.Response:
     return web.Response(status=404)
-
-
-def _broken(request: web.Request) -> web.Response:
-    if isinstance(request.transport, asyncio.Transport):
-        request.transport.abort()
-    return web.Response()
 
 
 def _is_canonical(prompt_id: str) -> bool:

@@ -146,7 +146,7 @@ def size_of(graph: Mapping[str, Any], node: str, shelf: Shelf) -> tuple[int, int
 def seed_of(graph: Mapping[str, Any], node: str) -> int:
     """Return a number for the colours of what a node gives out: its samplers' seeds, summed."""
     inputs = [graph[name]["inputs"] for name in upstream(graph, node)]
-    return sum(i.get("seed", i.get("noise_seed", 0)) for i in inputs)
+    return sum(int(i.get("seed", i.get("noise_seed", 0))) for i in inputs)
 
 
 def steps_of(inputs: Mapping[str, Any]) -> int:
