@@ -19,7 +19,7 @@ from scheduler.job import Job, JobId, Queued, Running, Status, Storing
 from scheduler.outcome import Outcome, StopReason, after_error, after_stop
 from scheduler.ports import Clock, ImageStore
 from scheduler.runner import Runner
-from scheduler.station import Station
+from scheduler.station import SETTLE_SECONDS, Station
 from scheduler.table import JobTable
 from scheduler.uploads import Uploads
 
@@ -59,6 +59,7 @@ class Dispatch:
         self._current: dict[JobId, _Current] = {}
         self._probes: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._begun = clock.monotonic()
 
     def __contains__(self, job_id: object) -> bool:
         return job_id in self._current
@@ -115,12 +116,15 @@ class Dispatch:
                 case BreakerState.HALF_OPEN:
                     self._probe(station)
                 case BreakerState.CLOSED:
-                    self._fill(station)
+                    yield from self._fill(station)
 
-    def _fill(self, station: Station) -> None:
+    def _fill(self, station: Station) -> Iterator[float]:
         """Seat jobs while there is room and somebody who may take it."""
-        while (job := station.next()) is not None:
+        uptime = self._clock.monotonic() - self._begun
+        while (job := station.next(uptime_seconds=uptime)) is not None:
             self._begin(station, job)
+        if station.suspects and uptime < SETTLE_SECONDS:
+            yield SETTLE_SECONDS - uptime
 
     def _begin(self, station: Station, job: Job) -> None:
         """Start a job's task."""

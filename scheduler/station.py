@@ -7,7 +7,16 @@ from engines.breaker import Breaker
 from scheduler.backlog import Backlog
 from scheduler.gpu import Gpu
 from scheduler.job import Job, JobId
+from scheduler.outcome import MAX_CRASHES
 from scheduler.seats import Seats
+
+
+LAST_CHANCE = MAX_CRASHES - 1
+"""A job that was there in so many crashes is failed if it happens once more."""
+
+SETTLE_SECONDS = 2.0
+"""Nobody's last chance comes earlier after a start: what kills the service at once, again and
+again, is not the job's fault, and meanwhile the service can be reached."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,17 +58,25 @@ class Station:
         self.backlog.remove(job_id)
         self.suspects.pop(job_id, None)
 
-    def next(self) -> Job | None:
+    def next(self, *, uptime_seconds: float) -> Job | None:
         """Take out the job that may begin now, if any may."""
         if self.alone is not None:
             return None
-        if self.suspects:
+        suspect = self._suspect(uptime_seconds)
+        if suspect is not None:
             if len(self.seats):
                 return None
-            self.alone = next(iter(self.suspects))
-            return self.suspects.pop(self.alone)
+            self.alone = suspect.id
+            return self.suspects.pop(suspect.id)
         lanes = self.seats.open_to()
         return self.backlog.next(loaded=self.loaded, lanes=lanes) if lanes else None
+
+    def _suspect(self, uptime_seconds: float) -> Job | None:
+        """Return the suspect that is to be drawn next, the least suspicious one first."""
+        first = min(self.suspects.values(), key=lambda j: (j.crashes, j.number), default=None)
+        if first is None or (first.crashes >= LAST_CHANCE and uptime_seconds < SETTLE_SECONDS):
+            return None
+        return first
 
     def ended(self, job_id: JobId) -> None:
         """Note that a job draws no longer."""
