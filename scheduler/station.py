@@ -10,7 +10,6 @@ from scheduler.job import Job, JobId
 from scheduler.outcome import MAX_CRASHES
 from scheduler.seats import Seats
 
-
 LAST_CHANCE = MAX_CRASHES - 1
 """A job that was there in so many crashes is failed if it happens once more."""
 
