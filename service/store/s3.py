@@ -1,69 +1,25 @@
 """Keep objects in a bucket of an S3 server: MinIO, Ceph, or Amazon's own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 import aioboto3
-import aiohttp
 from aiobotocore.config import AioConfig
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-)
-from botocore.exceptions import (
-    ConnectionError as BotoConnectionError,
-)
+from botocore.exceptions import ClientError
 from botocore.handlers import add_expect_header
 
-from scheduler.errors import NotStoredError, StoreDownError, StoreError
+from scheduler.errors import StoreDownError
 from service.store.base import ObjectInfo
 from service.store.keys import plain
+from service.store.s3_errors import MISSING, translated
+from service.store.s3_put import SignedPut
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
-_MISSING: Final = {"NoSuchKey", "404", "NotFound"}
-_REFUSED: Final = {
-    "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "403", "Forbidden",
-    "InvalidAccessKey", "ExpiredToken", "InvalidToken",
-}  # fmt: skip
-_MAY_WORK_LATER: Final = {
-    "SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "Throttling",
-    "QuotaExceeded", "XMinioStorageFull", "XMinioServerNotInitialized", "NoSuchBucket",
-}  # fmt: skip
-_SERVER_FAULT: Final = 500
 _BEYOND_THE_END: Final = 416
-
-
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    """Turn botocore's and aiohttp's errors into the store's: the one place where that is done.
-
-    Messages name the server's code and nothing of the request, so no secret can leak.
-    """
-    try:
-        yield
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if code in _MISSING:
-            raise NotStoredError(f"{what} is not there") from error
-        if code in _REFUSED:
-            raise StoreError(
-                f"the S3 server refuses S3_ACCESS_KEY and S3_SECRET_KEY for {what} ({code})"
-            ) from error
-        if code in _MAY_WORK_LATER or status >= _SERVER_FAULT:
-            raise StoreDownError(f"the S3 server cannot serve {what} now ({code})") from error
-        raise StoreError(f"the S3 server refuses {what} ({code})") from error
-    except (BotoConnectionError, HTTPClientError, aiohttp.ClientError, TimeoutError) as error:
-        raise StoreDownError(
-            f"the S3 server does not answer for {what} ({type(error).__name__})"
-        ) from error
-    except (BotoCoreError, ValueError) as error:
-        raise StoreError(f"{what}: {error}") from error
 
 
 class S3Store:
@@ -87,6 +43,14 @@ class S3Store:
         connect_timeout_seconds: float = 3,
         read_timeout_seconds: float = 30,
     ) -> None:
+        self._quick = SignedPut(
+            bucket_url=f"{endpoint_url.rstrip('/')}/{bucket}",
+            access_key=access_key,
+            secret_key=secret_key,
+            region=region,
+            connect_timeout_seconds=connect_timeout_seconds,
+            read_timeout_seconds=read_timeout_seconds,
+        )
         self._endpoint_url = endpoint_url
         self._public_url = public_endpoint_url or endpoint_url
         self._bucket = bucket
@@ -125,10 +89,12 @@ class S3Store:
         if not self._bucket_seen:
             await self._see_bucket(client)
         try:
-            with _translated(key):
-                await client.put_object(
-                    Bucket=self._bucket, Key=key, Body=data, ContentType=content_type
-                )
+            with translated(key):
+                # The client knows how to follow, retry and explain whatever goes wrong.
+                if not await self._quick.put(key, data, content_type):
+                    await client.put_object(
+                        Bucket=self._bucket, Key=key, Body=data, ContentType=content_type
+                    )
         except StoreDownError:
             # Perhaps somebody removed the bucket: look again next time.
             self._bucket_seen = False
@@ -143,7 +109,7 @@ class S3Store:
         wanted = ""
         if start or length is not None:
             wanted = f"bytes={start}-{'' if length is None else start + length - 1}"
-        with _translated(plain(key)):
+        with translated(plain(key)):
             try:
                 answer = await (
                     client.get_object(Bucket=self._bucket, Key=key, Range=wanted)
@@ -160,7 +126,7 @@ class S3Store:
     async def stat(self, key: str) -> ObjectInfo:
         """Describe an object."""
         client = await self._client()
-        with _translated(plain(key)):
+        with translated(plain(key)):
             found = await client.head_object(Bucket=self._bucket, Key=key)
             return ObjectInfo(
                 key=key,
@@ -172,14 +138,14 @@ class S3Store:
     async def delete(self, key: str) -> None:
         """Remove an object if it is there."""
         client = await self._client()
-        with _translated(plain(key)), suppress(client.exceptions.NoSuchKey):
+        with translated(plain(key)), suppress(client.exceptions.NoSuchKey):
             await client.delete_object(Bucket=self._bucket, Key=key)
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """Yield the objects whose keys begin with the prefix, a page of 1000 at a time."""
         client = await self._client()
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-        with _translated(f"the list of {prefix}"):
+        with translated(f"the list of {prefix}"):
             async for page in pages:
                 for found in page.get("Contents", []):
                     yield ObjectInfo(
@@ -194,7 +160,7 @@ class S3Store:
         await self._client()
         if self._signer is None:
             raise StoreDownError("the S3 store is closed")
-        with _translated(plain(key)):
+        with translated(plain(key)):
             return await self._signer.generate_presigned_url(
                 "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=seconds
             )
@@ -207,13 +173,14 @@ class S3Store:
         """Close the connections; a later call opens new ones."""
         self._connected = self._signer = None
         self._bucket_seen = False
+        await self._quick.aclose()
         await self._stack.aclose()
 
     async def _client(self) -> "S3Client":
         """Return the client, made at the first call."""
         async with self._connecting:
             if self._connected is None:
-                with _translated(self._endpoint_url):
+                with translated(self._endpoint_url):
                     session = self._session()
                     self._connected = await self._connect(session, self._endpoint_url)
                     self._signer = self._connected
@@ -240,11 +207,11 @@ class S3Store:
 
     async def _see_bucket(self, client: "S3Client") -> None:
         """Make sure that the bucket is there."""
-        with _translated(f"the bucket {self._bucket}"):
+        with translated(f"the bucket {self._bucket}"):
             try:
                 await client.head_bucket(Bucket=self._bucket)
             except ClientError as error:
-                if error.response["Error"]["Code"] not in _MISSING:
+                if error.response["Error"]["Code"] not in MISSING:
                     raise
                 await client.create_bucket(Bucket=self._bucket)
         self._bucket_seen = True

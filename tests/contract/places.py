@@ -73,7 +73,7 @@ class BucketPlace(Place):
         self.gateway.revive()
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.server)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """Each place in turn; whatever a test does to it, it is back afterwards."""
     if request.param == "folder":

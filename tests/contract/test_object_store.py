@@ -11,6 +11,7 @@ import pytest
 from scheduler.errors import BadKeyError, NotStoredError, StoreDownError, StoreError
 from service.store.base import ObjectStore
 from service.store.files import FileStore
+from service.store.s3_put import SignedPut
 from tests.contract.places import BucketPlace, Place
 
 PNG = "image/png"
@@ -165,6 +166,7 @@ async def test_a_uri_names_the_object(objects: ObjectStore) -> None:
     "wrong",
     [{"secret_key": "not-the-secret"}, {"access_key": "nobody", "secret_key": "not-the-secret"}],
 )
+@pytest.mark.server
 async def test_wrong_secrets_are_refused_and_told_to_nobody(
     bucket: BucketPlace, wrong: dict[str, str]
 ) -> None:
@@ -181,6 +183,7 @@ async def test_wrong_secrets_are_refused_and_told_to_nobody(
         error = error.__cause__
 
 
+@pytest.mark.server
 async def test_a_bucket_that_vanishes_is_made_again(bucket: BucketPlace) -> None:
     store = bucket.store()
     await store.open()
@@ -193,6 +196,28 @@ async def test_a_bucket_that_vanishes_is_made_again(bucket: BucketPlace) -> None
     await store.aclose()
 
 
+@pytest.mark.server
+async def test_the_general_client_puts_only_what_the_short_way_cannot(bucket: BucketPlace) -> None:
+    store, puts = bucket.store(), []
+    await store.open()
+    client = await store._client()
+    client.meta.events.register("before-call.s3.PutObject", lambda **call: puts.append(call))
+    await store.put(KEY, b"x", content_type=PNG)
+    assert puts == []
+    head = await client.head_object(Bucket=bucket.bucket, Key=KEY)
+    assert head["ContentType"] == PNG
+    await store._quick.aclose()
+    store._quick = SignedPut(
+        bucket_url=f"http://127.0.0.1:1/{bucket.bucket}", access_key="a", secret_key="b",
+        region="us-east-1", connect_timeout_seconds=1, read_timeout_seconds=1,
+    )  # fmt: skip
+    await store.put(KEY, b"y", content_type=PNG)
+    assert len(puts) == 1
+    assert await store.get(KEY) == b"y"
+    await store.aclose()
+
+
+@pytest.mark.server
 async def test_a_server_that_is_down_at_the_start_is_found_later(bucket: BucketPlace) -> None:
     store = bucket.store()
     bucket.fail()
@@ -210,6 +235,7 @@ async def fetch(url: str | None) -> tuple[int, bytes]:
         return answer.status, await answer.read()
 
 
+@pytest.mark.server
 async def test_a_link_fetches_the_same_bytes_and_cannot_be_bent(bucket: BucketPlace) -> None:
     store, other = bucket.store(), KEY.replace("0123", "4567")
     await store.open()
@@ -225,6 +251,7 @@ async def test_a_link_fetches_the_same_bytes_and_cannot_be_bent(bucket: BucketPl
     await store.aclose()
 
 
+@pytest.mark.server
 async def test_an_old_link_has_expired(
     bucket: BucketPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,6 +268,7 @@ async def test_an_old_link_has_expired(
     await store.aclose()
 
 
+@pytest.mark.server
 async def test_a_link_is_signed_for_the_public_address(bucket: BucketPlace) -> None:
     public = bucket.gateway.url.replace("127.0.0.1", "localhost")
     store = bucket.store(public_endpoint_url=public)
