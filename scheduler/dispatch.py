@@ -15,6 +15,7 @@ from engines.base import EngineName
 from engines.breaker import BreakerState
 from engines.errors import EngineDownError, LostError
 from scheduler.eta import Forecast
+from scheduler.gpu import Resident
 from scheduler.job import Job, JobId, Queued, Running, Status, Storing
 from scheduler.outcome import Outcome, StopReason, after_error, after_stop
 from scheduler.ports import Clock, ImageStore
@@ -60,6 +61,8 @@ class Dispatch:
         self._probes: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._begun = clock.monotonic()
+        for station in stations.values():
+            self._settle_in(station)
 
     def __contains__(self, job_id: object) -> bool:
         return job_id in self._current
@@ -82,13 +85,22 @@ class Dispatch:
             except TimeoutError:
                 continue
 
+    def interrupt(self, job_id: JobId) -> bool:
+        """Send a running job back to the queue, since its GPU is taken; False if it cannot be."""
+        current = self._current.get(job_id)
+        if current is None or current.task.cancelling():
+            return False
+        current.reason = StopReason.GPU
+        return current.task.cancel()
+
     async def stop_job(self, job_id: JobId, reason: StopReason) -> None:
         """Stop a running job and return when its engine is free of it and its end is written."""
         current = self._current.get(job_id)
         if current is None:
             return
         current.reason = reason
-        current.task.cancel()
+        if not current.task.cancelling():
+            current.task.cancel()
         await asyncio.wait([current.task])
         await asyncio.sleep(0)
 
@@ -120,11 +132,25 @@ class Dispatch:
 
     def _fill(self, station: Station) -> Iterator[float]:
         """Seat jobs while there is room and somebody who may take it."""
+        if station.shut:
+            station.gpu.poke()
+            return
         uptime = self._clock.monotonic() - self._begun
         while (job := station.next(uptime_seconds=uptime)) is not None:
             self._begin(station, job)
         if station.suspects and uptime < SETTLE_SECONDS:
             yield SETTLE_SECONDS - uptime
+
+    def _settle_in(self, station: Station) -> None:
+        """Introduce an engine to its GPU."""
+        station.gpu.attach(
+            Resident(
+                wanting=lambda: bool(station.waiting) and not self.paused,
+                opened=self.wake,
+                interrupt=self.interrupt,
+                release=station.release_memory,
+            )
+        )
 
     def _begin(self, station: Station, job: Job) -> None:
         """Start a job's task."""

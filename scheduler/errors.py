@@ -9,6 +9,7 @@ SchedulerError
 ├── GpuNotFoundError         gpu_not_found
 ├── GpuBusyError             gpu_busy             nobody let go of it in time
 ├── LeaseLostError           lease_lost           expired, released, or an old token
+├── LockDownError            lock_down            nobody keeps the lock on the GPU
 └── StoreError               store_error          (see scheduler.ports) the store failed
     ├── StoreDownError       store_down           it may work later
     ├── NotStoredError       not_found            there is no such object
@@ -90,6 +91,12 @@ class LeaseLostError(SchedulerError):
     """The lease is no longer held: it expired, was released, or the token is an older one's."""
 
     code = "lease_lost"
+
+
+class LockDownError(SchedulerError):
+    """Nobody keeps the lock that processes share a GPU by."""
+
+    code = "lock_down"
 
 
 class StoreError(SchedulerError):

@@ -67,6 +67,7 @@ class Runner:
         self._missing: deque[int] = deque()
         self._artifacts: dict[int, Artifact] = {}
         self._shares_done: dict[int, float] = {}
+        self._latest: dict[int, Progress] = {}
         self._spooled = False
         self._paused = False
 
@@ -127,6 +128,7 @@ class Runner:
     async def _draw(self, index: int) -> Picture:
         """Draw one picture; the engine is free of it when this returns or raises."""
         spec, started = self._job.spec.picture(index), self._clock.monotonic()
+        self._latest[index] = Progress("waiting")
         turn = self._turn(index)
         try:
             with _tracer.start_as_current_span("engine") as span:
@@ -135,6 +137,7 @@ class Runner:
                     async for update in updates:
                         match update:
                             case Progress():
+                                self._latest[index] = update
                                 self._report(index, update)
                             case Picture():
                                 break
@@ -143,7 +146,7 @@ class Runner:
         finally:
             del self._turns[index]
             turn.close()
-        seconds = self._clock.monotonic() - started
+        seconds = self._clock.monotonic() - started - turn.held_seconds
         self._forecast.learn(self._engine.name, spec, cold=self._cold, seconds=seconds)
         return update
 
@@ -158,10 +161,24 @@ class Runner:
                 tickets = {**status.tickets, index: ticket}
                 await self._table.advance(self._job.id, replace(status, tickets=tickets))
 
-        turn = self._gpu.turn(job=self._job, index=index, ticket=ticket, keep=keep)
+        turn = self._gpu.turn(
+            job=self._job,
+            index=index,
+            ticket=ticket,
+            keep=keep,
+            whole=self._engine.capabilities.preemption == "job",
+            parked=lambda parked: self._park(index, parked),
+        )
         self._turns[index] = turn
         turn.pause(self._paused)
         return turn
+
+    def _park(self, index: int, parked: bool) -> None:
+        """Announce that a picture is held back, or goes on; it may be drawn by now."""
+        if index in self._turns:
+            latest = self._latest[index]
+            phase = "parked" if parked else latest.phase
+            self._report(index, replace(latest, phase=phase, preview=None))
 
     def _report(self, index: int, progress: Progress) -> None:
         """Announce progress, of the picture and of the whole job."""

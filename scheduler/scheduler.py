@@ -20,6 +20,7 @@ from scheduler.gpu import Gpu
 from scheduler.intake import Intake, Limits
 from scheduler.job import Cancelled, Failed, Job, JobId, Queued, Running, Storing
 from scheduler.outcome import StopReason, after_crash
+from scheduler.outlook import outlook
 from scheduler.ports import Clock, ImageStore, Journal
 from scheduler.seats import Seats
 from scheduler.station import Station
@@ -68,6 +69,11 @@ class Scheduler:
         return MappingProxyType(self._stations)
 
     @property
+    def gpus(self) -> Mapping[str, Gpu]:
+        """The devices that the engines draw on."""
+        return {station.gpu.name: station.gpu for station in self._stations.values()}
+
+    @property
     def paused(self) -> bool:
         """Whether no job is begun at present."""
         return self._dispatch.paused
@@ -80,6 +86,8 @@ class Scheduler:
     async def start(self) -> None:
         """Take up what the journal left over, and begin."""
         await self._intake.start()
+        for gpu in self.gpus.values():
+            await gpu.start()
         async for jobs in self._journal.unfinished():
             for job in jobs:
                 self._take_up(job)
@@ -97,6 +105,8 @@ class Scheduler:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         self._loops.clear()
+        for gpu in self.gpus.values():
+            await gpu.aclose()
 
     async def submit(self, ask: Ask) -> tuple[Job, bool]:
         """Accept a job durably; return it, and whether an earlier request had made it.
@@ -176,19 +186,9 @@ class Scheduler:
         return self._stations[job.engine].backlog.position(job.id)
 
     def eta(self, job: Job) -> Eta | None:
-        """Return when a waiting job will be done, None while that is not known."""
+        """Return when a job will be done, None while that is not known."""
         station = self._stations.get(job.engine)
-        position = station.backlog.position(job.id) if station else None
-        if station is None or position is None:
-            return None
-        cold = station.loaded != job.spec.model
-        return self._forecast.job(
-            job.engine,
-            job.spec,
-            count=job.count,
-            cold=cold,
-            ahead=position * station.backlog.mean_cost,
-        )
+        return outlook(job, station, self._forecast) if station else None
 
     def _take_up(self, job: Job) -> None:
         """Put a job from before the restart where it belongs."""

@@ -45,6 +45,17 @@ class Station:
         """How many jobs wait."""
         return len(self.backlog) + len(self.suspects)
 
+    @property
+    def shut(self) -> bool:
+        """Whether a job that began now would only sit there: others have the GPU."""
+        return self.engine.capabilities.preemption == "job" and self.gpu.gate.closed
+
+    async def release_memory(self) -> None:
+        """Free the engine's memory, if it may hold any."""
+        if self.loaded is not None or len(self.seats):
+            self.loaded = None
+            await self.engine.release_memory()
+
     def enqueue(self, job: Job, *, front: bool = False) -> None:
         """Let a job wait, at the `front` if it had its turn already and lost it."""
         if job.crashes:

@@ -235,7 +235,7 @@ def test_a_share_that_nobody_wants_makes_no_chat_wait() -> None:
 
 
 def in_a_slice(rules: Rules) -> Leases:
-    """Return a GPU at 20.0, where pictures have just begun the slice that a long reply owed them."""
+    """Return a GPU at 20.0: pictures have begun the slice that a long reply owed them."""
     machine = drawing(rules)
     machine.ask(0.0, chat("a"))
     machine.emptied(0.0)
