@@ -16,7 +16,6 @@ from tests.fakes.webui import (
     CONTROLNETS,
     LATENT_MODES,
     LORAS,
-    SAMPLERS,
     SCHEDULERS,
     UPSCALERS,
     Cut,
@@ -34,6 +33,8 @@ class FakeA1111:
         nowebui: There are no `/internal` routes.
         old: Before 1.9: no schedulers; their names are part of the samplers'.
         auth: What `--api-auth` was given; asked for on the core's own routes only.
+        without_api: Started without `--api`: no route of the core exists.
+        new_checkpoints: Files that the server has not looked for yet.
         requests: Method and path of all that came in, in order.
         bodies: What the drawings were asked with.
     """
@@ -51,10 +52,12 @@ class FakeA1111:
         self.nowebui = nowebui
         self.old = old
         self.auth = aiohttp.encode_basic_auth(*auth) if auth else None
+        self.without_api = False
         self.new_checkpoints: list[str] = []
         self.requests: list[tuple[str, str]] = []
         self.bodies: list[dict[str, Any]] = []
         self.url = ""
+        self._arrived = asyncio.Event()
         self._runner: web.AppRunner | None = None
 
     @asynccontextmanager
@@ -80,15 +83,24 @@ class FakeA1111:
                 connection.force_close()
             await runner.cleanup()
 
+    async def asked(self, method: str, path: str, *, times: int) -> None:
+        """Wait until that route was asked for so often."""
+        while self.requests.count((method, path)) < times:
+            self._arrived.clear()
+            await self._arrived.wait()
+
     @web.middleware
     async def _manners(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Ask for the password where the real one does, and put exceptions as it does."""
         self.requests.append((request.method, request.path))
+        self._arrived.set()
         core = request.path.startswith("/sdapi") and request.path != "/sdapi/v1/loras"
         try:
             if core and self.auth not in (None, request.headers.get("Authorization")):
                 wrong = WebuiError("HTTPException", "Incorrect username or password", 401)
                 raise wrong
+            if core and self.without_api:
+                return web.json_response({"detail": "Not Found"}, status=404)
             return await handler(request)
         except WebuiError as error:
             if self.webui.forge and error.status >= 500:
@@ -187,11 +199,11 @@ class FakeA1111:
     def _listings(self) -> dict[str, Any]:
         """Return path → what is answered to a GET."""
         schedulers = [{"name": n, "label": v, "aliases": None} for n, v in SCHEDULERS.items()]
-        samplers = [*SAMPLERS, "DPM++ 2M Karras"] if self.old else SAMPLERS
         listings: dict[str, Any] = {
             "/sdapi/v1/progress": self._progress(),
             "/sdapi/v1/samplers": [
-                {"name": n, "aliases": [f"k_{n.lower()}"], "options": {}} for n in samplers
+                {"name": n, "aliases": [f"k_{n.lower()}"], "options": {}}
+                for n in self.webui.samplers
             ],
             "/sdapi/v1/schedulers": None if self.old else schedulers,
             "/sdapi/v1/sd-models": [

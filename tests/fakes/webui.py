@@ -72,6 +72,7 @@ class Webui:
     forge: bool = False
     loaded: str = "huge-xl"
     device: str = "cuda"
+    samplers: list[str] = field(default_factory=lambda: list(SAMPLERS))
     checkpoints: dict[str, str] = field(default_factory=lambda: dict(CHECKPOINTS))
     state: State = field(default_factory=State)
     current: str | None = None
@@ -184,7 +185,7 @@ class Webui:
 
     def _info(self, body: dict[str, Any]) -> dict[str, Any]:
         sampler, scheduler = body["sampler_name"], body.get("scheduler", "Automatic")
-        if sampler not in SAMPLERS or "sampler" in self.fall_back:
+        if sampler not in self.samplers or "sampler" in self.fall_back:
             sampler = "DPM++ 2M SDE" if sampler == SAMPLERS[0] else SAMPLERS[0]
         if scheduler not in SCHEDULERS.values() or "scheduler" in self.fall_back:
             scheduler = "Exponential"
