@@ -94,6 +94,8 @@ class Runner:
         await self._table.advance(self._job.id, Running(self._clock.now(), tickets=tickets))
         found = await self._images.find(self._job) if isinstance(was, Queued) and was.again else ()
         self._artifacts = {a.index: a for a in found if a is not None}
+        # What was found may lie in the spool still: only an upload that succeeds proves it stored.
+        self._spooled = bool(self._artifacts)
         self._missing = deque(i for i in range(self._job.count) if i not in self._artifacts)
         if self._missing:
             await self._draw_missing()
