@@ -77,3 +77,6 @@ def test_a_length_that_lies_is_refused() -> None:
     lie = struct.pack(">I", 2**31) + chunk + struct.pack(">I", zlib.crc32(chunk))
     with pytest.raises(BadPngError):
         with_texts(PLAIN[:33] + lie, {})
+    end = struct.pack(">I", 9) + PLAIN[-8:]
+    with pytest.raises(BadPngError):
+        with_texts(PLAIN[:-12] + end, {})
