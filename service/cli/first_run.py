@@ -18,7 +18,7 @@ from service.cli.server import Server, ServerDiedError, answers
 from service.cli.watch import warn, watch
 from service.settings import Settings, SettingsError, read_settings
 
-FIRST_PROMPT = "a red cube and a blue ball on a white table"
+FIRST_PROMPT = "a red cube on a wooden table"
 
 
 def main() -> None:

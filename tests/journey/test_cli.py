@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.journey.running import ROOT, Client, Service, client_of
 
-SMALL = ("--width", "64", "--height", "48", "--steps", "3")
+SMALL = ("--width", "96", "--height", "64", "--steps", "3")
 HANGS = "[fail hang]"
 
 
@@ -70,12 +70,12 @@ async def test_draw_save_list_select_and_fetch(cli: Cli, client: Client, tmp_pat
     drawn = await cli("images.generate", "a red cube", *SMALL, "--seed", "7", "--out", str(out))
     assert drawn.status == 0, drawn.err
     with Image.open(out) as picture:
-        assert picture.size == (64, 48)
+        assert picture.size == (96, 64)
     key = drawn.out.split()[0]
     assert "seed 7" in drawn.out
 
     listed = await cli("images.list")
-    assert listed.out.startswith(f"1\t{key}\t64x48\t")
+    assert listed.out.startswith(f"1\t{key}\t96x64\t")
     assert listed.out.rstrip().endswith("\ta red cube")
 
     selected = (await cli("images.select", "1", "--json")).json["imageRef"]
@@ -93,14 +93,16 @@ async def test_json_is_all_that_scripts_get_on_stdout(cli: Cli, tmp_path: Path) 
     assert seeds[1] == seeds[0] + 1
 
 
-async def test_the_request_carries_every_option(cli: Cli, tmp_path: Path) -> None:
+async def test_the_request_carries_every_option(cli: Cli, client: Client, tmp_path: Path) -> None:
     start = tmp_path / "start.png"
-    Image.new("RGB", (64, 48), "teal").save(start)
+    Image.new("RGB", (96, 64), "teal").save(start)
     words = (*SMALL, "--negative", "blur", "--cfg", "3.5", "--sampler", "ddim", "--lane")
     more = ("background", "--priority", "5", "--lora", "ink:0.5", "--strength", "0.4")
     drawn = await cli("images.generate", "x", *words, *more, "--init-image", str(start), "--json")
     job = drawn.json
-    spec = job["spec"]
+    meta_key = job["artifacts"][0]["meta_key"]
+    _, sidecar = await client.json("GET", f"/api/images/file/{meta_key}")
+    spec = sidecar["spec"]
     assert (job["lane"], job["priority"]) == ("background", 5)
     assert (spec["negative_prompt"], spec["cfg"], spec["sampler"]) == ("blur", 3.5, "ddim")
     assert (spec["strength"], len(spec["init_image"])) == (0.4, 64)
