@@ -35,7 +35,7 @@ class View:
 # Crops of large pictures hold more edges a pixel. The zoomed view asks that a latent, shrunk and
 # mirrored like a picture, decodes to the picture shrunk and mirrored: such latents are smoother, which
 # the denoiser learns faster (Kouzelis et al. 2025, "EQ-VAE", arXiv:2502.09509).
-_VIEWS: Final = (View(0), View(1, crop=128), View(1, crop=192, zoom=0.5), View(1, crop=128), View(0), View(1))
+_VIEWS: Final = (View(0), View(1, crop=128), View(0), View(1, crop=192, zoom=0.75), View(0), View(1))
 
 
 def _scaled(view: View, scale: Scale) -> View:
@@ -87,6 +87,13 @@ def _loss_of(vae: AutoencoderKL, pool: Pool, view: View, precision: torch.dtype,
     return loss
 
 
+def _begin(options: Options) -> AutoencoderKL:
+    """Return a fresh autoencoder, or the one that an earlier run left."""
+    if options.resume and (options.out / "vae").exists():
+        return AutoencoderKL.from_pretrained(options.out / "vae", scaling_factor=1.0)
+    return network.autoencoder()
+
+
 @torch.no_grad()
 def _measure(vae: AutoencoderKL, pools: list[Pool], log: Log, out: Path) -> None:
     """Log the fidelity on pictures that training did not see, and set the latents' scale."""
@@ -109,9 +116,10 @@ def main(arguments: list[str] | None = None) -> None:
     device, scale = phase_device(), settings_for(options)
     sizes = [(scale.side, scale.side, scale.pictures(60_000)), (2 * scale.side, 2 * scale.side, scale.pictures(16_000))]
     log = Log(options.out, "autoencoder")
+    (options.out / "vae" / "finished").unlink(missing_ok=True)
     with Drawing(sizes=sizes, seed=_SEED, processes=scale.processes) as drawing:
         torch.manual_seed(_SEED)
-        vae = network.autoencoder().to(device)
+        vae = _begin(options).to(device)
         pools = [drawing.pool(i, device) for i in range(len(sizes))]
     log.say("rendered", pictures=[len(pool) for pool in pools])
     fresh = [(width, height, min(64, count)) for width, height, count in sizes]
@@ -121,13 +129,14 @@ def main(arguments: list[str] | None = None) -> None:
     losses = [_loss_of(vae, pools[v.pool], _scaled(v, scale), scale.precision, scale.pixels(_PIXELS_A_STEP)) for v in _VIEWS]
     for step, spent in enumerate(clock(options.seconds, options.steps, device)):
         which = step % len(_VIEWS)
-        rate = slope(spent, step, peak=_PEAK, warm_steps=100, decay=0.55)
+        rate = slope(spent, step, peak=_PEAK, warm_steps=100, decay=0.7)
         descent.step(_VIEWS[which], losses[which], rate)
         if step % 500 == 0:
             log.say("autoencoder", step=step, loss=round(descent.loss.item(), 4), rate=round(rate, 6))
     descent.settle()
     _measure(vae.eval(), unseen, log, options.out)
     vae.save_pretrained(options.out / "vae")
+    (options.out / "vae" / "finished").touch()
     log.say("autoencoder done", step=descent.step_count)
 
 

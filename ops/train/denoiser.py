@@ -6,6 +6,7 @@ One training may be spread over several runs: ``--begin 0 --end 0.6``, then
 
 # ruff: noqa: S311 - the dice choose sizes and words, not secrets
 import argparse
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from ops.train import network
 from ops.train.caption import empty_caption
 from ops.train.descent import Descent, clock, slope
 from ops.train.pool import Drawing, Pool, to_float
-from ops.train.report import Log, Options, Scale, phase_arguments, phase_device, settings_for
+from ops.train.report import Log, Options, Scale, phase_arguments, phase_device, settings_for, training_seconds
 from ops.train.tokens import encode
 
 _SEED: Final = 23
@@ -117,6 +118,13 @@ def _loss_of(
     return loss
 
 
+def _finished(folder: Path) -> AutoencoderKL:
+    """Wait for the autoencoder's phase, which may still run beside this one, and load its result."""
+    while not (folder / "finished").exists():
+        time.sleep(0.2)
+    return AutoencoderKL.from_pretrained(folder)
+
+
 def _latents(options: DenoiserOptions, scale: Scale, device: torch.device, log: Log) -> list[Latents]:
     """Draw, render and encode every pool, or read what an earlier run of this training encoded."""
     kept = options.out / "latents.pt"
@@ -124,11 +132,15 @@ def _latents(options: DenoiserOptions, scale: Scale, device: torch.device, log: 
         return [Latents(codes=c.to(device), tokens=t.to(device)) for c, t in torch.load(kept, mmap=True)]
     sizes = [(scale.length(s.width), scale.length(s.height), scale.pictures(s.pictures)) for s in SIZES]
     with Drawing(sizes=sizes, seed=_SEED, processes=scale.processes) as drawing:
-        vae = AutoencoderKL.from_pretrained(options.vae).to(device, scale.precision).eval()
-        latents = []
-        for i, size in enumerate(sizes):
-            latents.append(encode_pool(vae, drawing.pool(i, device), scale.precision))
-            log.say("encoded", size=size)
+        pools = [drawing.pool(i, device) for i in range(len(sizes))]
+    log.say("rendered", sizes=sizes)
+    vae = _finished(options.vae).to(device, scale.precision).eval()
+    torch.backends.cudnn.benchmark = False  # each size is encoded once: a search costs more than it saves
+    latents = []
+    while pools:
+        latents.append(encode_pool(vae, pools.pop(0), scale.precision))
+    torch.backends.cudnn.benchmark = device.type == "cuda"
+    log.say("encoded")
     if options.end < 1:
         torch.save([(each.codes.cpu(), each.tokens.cpu()) for each in latents], kept)
     return latents
@@ -139,7 +151,7 @@ def _train(
 ) -> None:
     dice, seen = Random(_SEED + descent.step_count), 0
     device = descent.loss.device
-    for share in clock(options.seconds, options.steps, device):
+    for share in clock(training_seconds(options), options.steps, device):
         spent = options.begin + (options.end - options.begin) * share
         which = dice.choices(range(len(SIZES)), [s.early + (s.late - s.early) * spent for s in SIZES])[0]
         rate = slope(spent, descent.step_count, peak=_PEAK, warm_steps=200, decay=0.6)

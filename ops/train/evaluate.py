@@ -25,6 +25,8 @@ from ops.train.words import NOUNS
 _STEPS: Final = 20
 _GUIDANCE: Final = 4.0
 _EDGED: Final = ("cube", "pyramid", "gear", "house", "star", "chair")
+_FALSE_ALARMS: Final = 0.03
+"""The share of true outlines that the judge calls bent: the price of a strict eye."""
 _BENDS: Final = (1.0, 1.5, 2.0, 3.0)
 
 Scores = dict[str, float]
@@ -54,8 +56,7 @@ class Examiner:
         plain = measurable(facts)
         self._paints = Palette(middle(pictures[plain]), facts[plain, LABELS.index("paint")])
         bent = torch.cat([judge(part).bent for part in pictures.split(500)])
-        # One true outline in a hundred is called bent: the price of a strict eye.
-        self.threshold = bent.quantile(0.99).item()
+        self.threshold = bent.quantile(1 - _FALSE_ALARMS).item()
 
     @torch.no_grad()
     def mark(self, pictures: Tensor, paper: Paper) -> tuple[Scores, Tensor]:
@@ -114,7 +115,7 @@ def _controls(examiner: Examiner, paper: Paper, device: torch.device, pipe: Stab
     """Mark true renders, renders through the autoencoder, and bent renders."""
     pictures = to_float(render(paper.records, SIDE, SIDE, device))
     with torch.no_grad():
-        coded = torch.cat([pipe.vae(part).sample.clamp(-1, 1) for part in pictures.split(100)])
+        coded = torch.cat([pipe.vae(part.to(pipe.dtype)).sample.float().clamp(-1, 1) for part in pictures.split(100)])
     control = {"renders": pictures, "renders through the autoencoder": coded}
     for pixels in _BENDS:
         control[f"renders bent by {pixels} pixels"] = bend(pictures, torch.full((len(pictures),), pixels, device=device))
@@ -131,7 +132,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = phase_arguments(parser, arguments, EvaluateOptions(), seconds=0)
     device, log = phase_device(), Log(options.out, "evaluate")
     torch.backends.cudnn.benchmark = False
-    pipe = StableDiffusionPipeline.from_pretrained(options.model, dtype=torch.float32, local_files_only=True)
+    precision = torch.float16 if device.type == "cuda" else torch.float32
+    pipe = StableDiffusionPipeline.from_pretrained(options.model, dtype=precision, local_files_only=True)
     pipe.to(device)
     pipe.set_progress_bar_config(disable=True)
     examiner, exam = Examiner(load_judge(options.judge, device), device, 5 * options.count), papers(options.count)

@@ -27,7 +27,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """Questions of one kind, their true labels [n, 7] and their records [n]."""
+    """Questions of one kind, their true labels [n, 8] and their records [n]."""
 
     name: str
     questions: tuple[Question, ...]

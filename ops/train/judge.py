@@ -49,19 +49,22 @@ class Judge(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.eye = nn.Sequential(_block(3, 32), _block(32, 64), _block(64, 128), _block(128, 192))
+        self.detail = nn.Sequential(_block(3, 32), _block(32, 64), _block(64, 128))
+        self.sense = _block(128, 192)
         self.noun = nn.Linear(2 * 192, len(NOUNS))
         self.paint = nn.Linear(2 * 192, len(PAINTS))
         self.ground = nn.Linear(2 * 192, len(BACKGROUNDS))
-        self.bent = nn.Linear(2 * 192, 1)
+        self.bent = nn.Linear(2 * (128 + 192), 1)
 
     def forward(self, pictures: Tensor) -> Verdict:
         """Judge the pictures; nouns and paints come as [n, 3, classes]: whole, left, right."""
-        seen = self.eye(pictures)
+        detail = self.detail(pictures)
+        seen = self.sense(detail)
         half = seen.shape[-1] // 2
         parts = torch.stack([_pooled(seen), _pooled(seen[..., :half]), _pooled(seen[..., half:])], 1)
         whole = parts[:, 0]
-        return Verdict(self.noun(parts), self.paint(parts), self.ground(whole), self.bent(whole)[:, 0])
+        outline = torch.cat([whole, _pooled(detail)], 1)
+        return Verdict(self.noun(parts), self.paint(parts), self.ground(whole), self.bent(outline)[:, 0])
 
 
 def _pooled(seen: Tensor) -> Tensor:
@@ -86,7 +89,7 @@ def _lesson(pictures: Tensor) -> tuple[Tensor, Tensor]:
     """Return pictures as a model might have drawn them, and which of them are bent."""
     count, device = len(pictures), pictures.device
     bent = torch.rand(count, device=device) < 0.5  # noqa: PLR2004 - a fair coin
-    wide = 0.8 + 3.2 * torch.rand(count, device=device) ** 1.5
+    wide = 1 + 3 * torch.rand(count, device=device)
     seen = bend(pictures, torch.where(bent, wide, 0.2 * torch.rand(count, device=device)))
     soft = functional.avg_pool2d(seen, 3, 1, 1)
     seen = torch.lerp(seen, soft, torch.rand(count, 1, 1, 1, device=device))
@@ -98,7 +101,7 @@ def _loss(verdict: Verdict, facts: Tensor, bent: Tensor) -> Tensor:
     column = {name: facts[:, i].long() for i, name in enumerate(LABELS)}
     single = column["count"] == 1
     pair = column["count"] == 2  # noqa: PLR2004 - a pair is two
-    total = functional.binary_cross_entropy_with_logits(verdict.bent, bent.float())
+    total = 2 * functional.binary_cross_entropy_with_logits(verdict.bent, bent.float())
     total = total + functional.cross_entropy(verdict.ground, column["ground"], ignore_index=-1)
     for scores, name in ((verdict.nouns, "noun"), (verdict.paints, "paint")):
         for place, (which, said) in enumerate(((single, name), (pair, name), (pair, f"other_{name}"))):
@@ -126,7 +129,8 @@ def train(pool: Pool, options: Options, log: Log, batch: int) -> Judge:
         loss.backward()
         optimizer.step()
         if step % 200 == 0:
-            log.say("judge", step=step, loss=round(loss.item(), 4))
+            right = ((floats.bent > 0) == bent).float().mean().item()
+            log.say("judge", step=step, loss=round(loss.item(), 4), outlines_right=round(right, 3))
     return judge.eval()
 
 

@@ -41,11 +41,12 @@ def corners(pictures: Tensor) -> Tensor:
 
 
 def measurable(facts: Tensor) -> Tensor:
-    """Return which pictures show one solid object of one plain colour (labels [n, 7])."""
+    """Return which pictures show one solid object of one plain colour in the middle (labels [n, 8])."""
     column = {name: facts[:, i] for i, name in enumerate(LABELS)}
     solid = torch.tensor([noun.names[0] in SOLID for noun in NOUNS], device=facts.device)
     plain = (column["paint"] >= 0) & (column["paint"] < 12) & (column["second"] < 0)  # noqa: PLR2004
-    return (column["count"] == 1) & plain & solid[column["noun"].long()]
+    centred = (column["count"] == 1) & (column["centred"] == 1)
+    return centred & plain & solid[column["noun"].long()]
 
 
 class Palette:

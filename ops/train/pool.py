@@ -22,7 +22,7 @@ from ops.train.tokens import LENGTH, encode
 CAPTIONS: Final = 4
 """Captions drawn for each scene."""
 
-LABELS: Final = ("count", "noun", "paint", "second", "other_noun", "other_paint", "ground")
+LABELS: Final = ("count", "noun", "paint", "second", "other_noun", "other_paint", "ground", "centred")
 _CHUNK: Final = 2000
 
 Drawn = tuple[NDArray[np.void], NDArray[np.int16], NDArray[np.int16]]
@@ -34,7 +34,8 @@ def labels(scene: Scene) -> list[int]:
     for thing in scene.things[:2] if len(scene.things) != 1 else scene.things * 2:
         exact = thing.shade == 0 and thing.finish != "metallic"
         facts += [thing.noun, thing.paint if exact else -1, -1 if thing.second is None else thing.second]
-    return [*facts[:6], -1 if scene.table else scene.background]
+    centred = scene.place == 0 and scene.size >= 0 and scene.view != "above"
+    return [*facts[:6], -1 if scene.table else scene.background, int(centred)]
 
 
 def draw_chunk(seed: int, count: int, aspect: float) -> Drawn:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class Options(argparse.Namespace):
 
     out: Path
     seconds: float
+    stop_at: float
     steps: int
     smoke: bool
     resume: bool
@@ -64,12 +66,18 @@ def phase_arguments(
     """Read a phase's arguments; a phase stops at its seconds or its steps, whichever ends first."""
     parser.add_argument("--out", type=Path, required=True, help="where results go")
     parser.add_argument("--seconds", type=float, default=seconds, help="training time")
+    parser.add_argument("--stop-at", type=float, default=math.inf, help="Unix time to stop training at")
     parser.add_argument("--steps", type=int, default=_UNBOUNDED, help="training steps at most")
     parser.add_argument("--smoke", action="store_true", help="tiny pictures and pools, for a CPU")
     parser.add_argument("--resume", action="store_true", help="go on from the state in --out")
     parser.parse_args(arguments, options)
     options.out.mkdir(parents=True, exist_ok=True)
     return options
+
+
+def training_seconds(options: Options) -> float:
+    """Return how long to train from now on: the seconds asked for, or what is left of a lease."""
+    return max(0.1, min(options.seconds, options.stop_at - time.time()))
 
 
 def settings_for(options: Options) -> Scale:
