@@ -97,7 +97,7 @@ class Guides:
                     field="controls",
                 )
             network = ControlNetModel.from_pretrained(
-                shelved.path, torch_dtype=dtype, use_safetensors=True, local_files_only=True
+                shelved.path, dtype=dtype, use_safetensors=True, local_files_only=True
             )
             self._loaded[key] = network.to(self._device).requires_grad_(requires_grad=False).eval()
             while len(self._loaded) > _KEPT:

@@ -144,7 +144,7 @@ def _part(kind: Any, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401
     plain = any(folder.glob("*model.safetensors")) or any(folder.glob("*.index.json"))
     return kind.from_pretrained(
         folder,
-        torch_dtype=dtype,
+        dtype=dtype,
         use_safetensors=True,
         local_files_only=True,
         variant=None if plain else "fp16",

@@ -93,7 +93,7 @@ class Previews:
 
                 decoder = AutoencoderTiny.from_pretrained(
                     found.path,
-                    torch_dtype=checkpoint.dtype,
+                    dtype=checkpoint.dtype,
                     use_safetensors=True,
                     local_files_only=True,
                 )

@@ -1,0 +1,74 @@
+"""Tiny models, built once, and engines that draw with them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from engines.base import EngineName
+from engines.diffusers import DiffusersEngine, DiffusersSettings
+from engines.inputs import Inputs
+from tests.fakes import tiny_models
+
+QUIET = DiffusersSettings(preview_seconds=0, snapshot_seconds=0)
+
+
+@pytest.fixture(scope="session")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    sd15 = tiny_models.make_sd15(folder / "tiny-sd15")
+    sdxl = tiny_models.make_sdxl(folder / "tiny-sdxl")
+    tiny_models.make_sdxl(folder / "tiny-refiner", seed=9)
+    tiny_models.make_controlnet(folder / "tiny-control", sd15)
+    tiny_models.make_lora(folder / "loras" / "bold.safetensors", sd15, seed=1)
+    tiny_models.make_lora(folder / "loras" / "soft.safetensors", sd15, seed=2)
+    tiny_models.make_lora(folder / "loras" / "bold-xl.safetensors", sdxl, seed=3)
+    return folder
+
+
+MakeEngine = Callable[..., DiffusersEngine]
+
+
+@pytest_asyncio.fixture
+async def make_engine(models_dir: Path, tmp_path: Path) -> AsyncIterator[MakeEngine]:
+    """Makes engines that share a data folder, as one does before and after a restart."""
+    made: list[DiffusersEngine] = []
+
+    def make(**settings: object) -> DiffusersEngine:
+        engine = DiffusersEngine(
+            name=EngineName("diffusers"),
+            models_dir=models_dir,
+            data_dir=tmp_path / "data",
+            inputs=Inputs(tmp_path / "inputs"),
+            device="cpu",
+            settings=replace(QUIET, **settings),
+        )
+        made.append(engine)
+        return engine
+
+    yield make
+    for engine in made:
+        await engine.aclose()
+
+
+@pytest.fixture(scope="module")
+def engine(
+    models_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DiffusersEngine]:
+    """An engine for pictures that do not disturb each other."""
+    folder = tmp_path_factory.mktemp("engine")
+    made = DiffusersEngine(
+        name=EngineName("diffusers"),
+        models_dir=models_dir,
+        data_dir=folder / "data",
+        inputs=Inputs(folder / "inputs"),
+        device="cpu",
+        settings=QUIET,
+    )
+    yield made
+    asyncio.run(made.aclose())
+
+
