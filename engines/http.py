@@ -69,6 +69,14 @@ class Answer:
         return self
 
 
+_NOT_SENT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+    aiohttp.NonHttpUrlClientError,
+)
+
+
 @contextmanager
 def translated(request: str) -> Iterator[None]:
     """Translate what aiohttp raises inside the block; `request` opens every message.
@@ -81,7 +89,7 @@ def translated(request: str) -> Iterator[None]:
     """
     try:
         yield
-    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as e:
+    except _NOT_SENT as e:
         raise NotSentError(f"{request}: {_words(e)}") from e
     except TimeoutError as e:
         raise EngineTimeoutError(f"{request}: no answer in time") from e
