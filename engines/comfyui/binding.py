@@ -6,7 +6,7 @@ one, by class. A list binds several inputs to one role, null leaves a role unbou
 roles that are not declared are guessed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -56,10 +56,11 @@ class Guess:
 Binding: TypeAlias = Mapping[Role, tuple[Target, ...]]
 """Role → the inputs that take it; for `control` one for each ControlNet, in order."""
 
+Guesser: TypeAlias = Callable[[Graph, tuple[Target, ...] | None], Mapping[Role, Guess]]
+"""Guesses all roles of a graph, whose output may be known already."""
 
-def settle(
-    graph: Graph, declared: object, guesses: Mapping[Role, Guess]
-) -> dict[Role, tuple[Target, ...]]:
+
+def settle(graph: Graph, declared: object, guess: Guesser) -> dict[Role, tuple[Target, ...]]:
     """Put what is declared above what is guessed.
 
     Raises:
@@ -74,12 +75,12 @@ def settle(
         for role, targets in _declared(graph, name, value)
     }
     unclear = []
-    for role, guess in guesses.items():
+    for role, guessed in guess(graph, binding.get(Role.OUTPUT)).items():
         if role in binding:
             continue
-        if guess.unclear:
-            unclear.append(f"{role}: {_candidates(graph, guess.targets)}")
-        binding[role] = guess.targets
+        if guessed.unclear:
+            unclear.append(f"{role}: {_candidates(graph, guessed.targets)}")
+        binding[role] = guessed.targets
     if unclear:
         raise InvalidSpecError(
             "several inputs could be meant; declare one of them in NAME.bind.json, "

@@ -30,9 +30,12 @@ _SEED = (("seed", "noise_seed"), ("noise",))
 _MODEL = (("ckpt_name", "unet_name"), ("model", "guider"))
 
 
-def guess(graph: Graph) -> dict[Role, Guess]:
-    """Guess every role; a role without targets is one that the workflow does not take."""
-    output = _output(graph)
+def guess(graph: Graph, known: tuple[Target, ...] | None = None) -> dict[Role, Guess]:
+    """Guess every role; a role without targets is one that the workflow does not take.
+
+    Only what leads to the output counts: the `known` one, else the likeliest.
+    """
+    output = Guess(known) if known else _output(graph)
     within = set(graph)
     if output.targets:
         within = {node for t in output.targets for node in (t.node, *behind(graph, t.node))}

@@ -95,6 +95,6 @@ class Meter:
         if now == self._now:
             return
         if preview is not None:
-            self._news = [replace(told, preview=None) for told in self._news]
+            self._news = [told for told in self._news if told.preview is None]
         self._news.append(now)
         self._now = replace(now, preview=None)

@@ -132,7 +132,7 @@ def read_template(name: str, text: bytes, sidecar: bytes | None = None) -> Templ
         return Template(
             name=name,
             graph=graph,
-            binding=settle(graph, declared if sidecar is None else _json(sidecar), guess(graph)),
+            binding=settle(graph, declared if sidecar is None else _json(sidecar), guess),
         )
     except InvalidSpecError as error:
         raise InvalidSpecError(f"workflow {name!r}: {error}", field="model") from error

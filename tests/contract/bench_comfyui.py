@@ -32,12 +32,21 @@ TIMING = Timing(
 )
 
 
-def engine_on(server: FakeComfyUi, folder: Path, timing: Timing = TIMING) -> ComfyUiEngine:
+def engine_on(
+    server: FakeComfyUi,
+    folder: Path,
+    timing: Timing = TIMING,
+    *,
+    workflow: Path | None = None,
+    workflows_dir: Path | None = None,
+) -> ComfyUiEngine:
     """Return an engine that talks to the server."""
     return ComfyUiEngine(
         name=EngineName("comfyui"),
         base_url=server.url,
         inputs=Inputs(folder / "inputs"),
+        workflow=workflow,
+        workflows_dir=workflows_dir,
         timing=timing,
     )
 

@@ -8,13 +8,14 @@ by name, and are silent about previews unless asked for them.
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from aiohttp import web
 
+from tests.fakes.comfyui_diary import Diary
 from tests.fakes.comfyui_files import Files, broken
 from tests.fakes.comfyui_nodes import OUTPUTS, Shelf, refusal, upstream
 from tests.fakes.comfyui_sockets import Sockets
@@ -57,7 +58,7 @@ class FakeComfyUi:
         )
         self.files = Files(shelf=self.shelf, stage=self.stage, pictures=self.worker.files)
         self.url = ""
-        self.asked: list[str] = []
+        self.asked = Diary()
         self.bodies: list[Any] = []
         self._transports: set[asyncio.Transport] = set()
         self._runner: web.AppRunner | None = None
@@ -85,11 +86,9 @@ class FakeComfyUi:
             transport.abort()
         self._transports.clear()
 
-    def restart(self) -> None:
+    async def restart(self) -> None:
         """Forget everything, as a restart does."""
-        if self.worker.running is not None:
-            self.worker.running.interrupted.set()
-        self.worker.forget_everything()
+        await self.worker.restart()
         self.cut_connections()
 
     def _routes(self) -> list[web.RouteDef]:
@@ -114,7 +113,7 @@ class FakeComfyUi:
     async def _watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if isinstance(request.transport, asyncio.Transport):
             self._transports.add(request.transport)
-        self.asked.append(f"{request.method} {request.path}")
+        self.asked.note(f"{request.method} {request.path}")
         return await handler(request)
 
     # -- prompts
@@ -208,13 +207,11 @@ async def fake_comfyui(manners: Manners | None = None) -> AsyncIterator[FakeComf
     """Run a server for the length of the block."""
     server = FakeComfyUi(manners=manners)
     await server.start()
-    working = asyncio.create_task(server.worker.run())
+    server.worker.start()
     try:
         yield server
     finally:
-        working.cancel()
-        with suppress(asyncio.CancelledError):
-            await working
+        await server.worker.stop()
         await server.stop()
 
 

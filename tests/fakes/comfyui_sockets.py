@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 from aiohttp import WSMsgType, web
 
+from tests.fakes.comfyui_diary import Diary
+
 
 @dataclass(kw_only=True)
 class Sockets:
@@ -17,14 +19,18 @@ class Sockets:
         silent: Send nothing but the first status.
         twice: Send every frame twice.
         untold: Kinds of events that are never sent.
+        negotiates: Heed what clients say of their features; releases before 2025 did not.
+        sent: Events, also those that went to nobody.
         flags: Whether a client's first frame told its features; else it gets the old previews.
     """
 
     silent: bool = False
     twice: bool = False
     untold: set[str] = field(default_factory=set)
+    negotiates: bool = True
     open: dict[str, web.WebSocketResponse] = field(default_factory=dict)
     flags: dict[str, bool] = field(default_factory=dict)
+    sent: Diary = field(default_factory=Diary)
 
     async def serve(
         self, request: web.Request, *messages: tuple[str, Any]
@@ -44,7 +50,7 @@ class Sockets:
             async for message in socket:
                 if message.type is WSMsgType.TEXT and first:
                     said = orjson.loads(message.data)
-                    self.flags[client_id] = said["type"] == "feature_flags"
+                    self.flags[client_id] = self.negotiates and said["type"] == "feature_flags"
                 first = False
         finally:
             self.open.pop(client_id, None)
@@ -53,6 +59,7 @@ class Sockets:
 
     async def send(self, event: str, data: dict[str, Any] | bytes, client_id: str | None) -> None:
         """Send to one client, or to everybody."""
+        self.sent.note(event)
         if self.silent or event in self.untold:
             return
         everybody = [*self.open.values()]

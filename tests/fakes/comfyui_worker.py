@@ -5,6 +5,7 @@ import io
 import json
 import struct
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,6 +75,7 @@ class Worker:
         self._send = send
         self._cut = cut
         self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
     def put(self, item: Item) -> None:
         """Queue a prompt; whether one of that name is there already is of no interest."""
@@ -98,20 +100,32 @@ class Worker:
             self.running.interrupted.set()
         return True
 
-    def forget_everything(self) -> None:
-        """Lose queue, history and cache, as a restart does."""
-        for item in self.pending:
-            self.delete(item.prompt_id)
-        self.history.clear()
-        self._cache.clear()
-
     def free(self) -> None:
         """Unload the models and forget what was computed."""
         self.loaded = False
         self._cache.clear()
 
-    async def run(self) -> None:
-        """Work for ever."""
+    def start(self) -> None:
+        """Begin to work."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End in the midst of whatever is run."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def restart(self) -> None:
+        """Lose queue, history and cache, and begin anew."""
+        await self.stop()
+        for item in list(self.pending):
+            self.delete(item.prompt_id)
+        self.history.clear()
+        self._cache.clear()
+        self.start()
+
+    async def _run(self) -> None:
         while True:
             while not self.pending:
                 self._wake.clear()

@@ -69,7 +69,7 @@ def test_only_the_latest_preview_is_kept() -> None:
     found = told(
         Stepped(ID, "5", 1, 4), preview(ID, b"one"), Stepped(ID, "5", 2, 4), preview(ID, b"two")
     )
-    assert [p.preview for p in found] == [None, None, None, b"two"]
+    assert [p.preview for p in found] == [None, None, b"two"]
 
 
 def test_cached_passes_count_as_drawn() -> None:
