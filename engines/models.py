@@ -27,12 +27,13 @@ class Models:
         """Why an engine could not be asked the last time, for those that could not."""
         return self._errors
 
-    def home(self, model: str) -> EngineName | None:
-        """Return the engine that has a checkpoint under that name; the first if several do."""
-        for engine, models in self._lists.items():
-            if any(m.kind == "checkpoint" and m.answers_to(model) for m in models):
-                return engine
-        return None
+    def homes(self, model: str) -> Sequence[EngineName]:
+        """Return the engines that have a usable checkpoint under that name."""
+        return [
+            engine
+            for engine, models in self._lists.items()
+            if any(m.kind == "checkpoint" and not m.error and m.answers_to(model) for m in models)
+        ]
 
     async def refresh(self, engine: EngineName | None = None) -> None:
         """Ask one engine, or all of them at once; one that does not answer keeps its old list."""

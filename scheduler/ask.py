@@ -24,6 +24,7 @@ class Ask:
     idempotency_key: str = ""
     digest: str = ""
     trace: str = ""
+    pinned: bool = False
 
     def job(self, *, number: int, now: datetime, highres_cost: float) -> Job:
         """Return the job; without a wish its lane follows from its cost in megapixel-steps."""
@@ -43,4 +44,5 @@ class Ask:
             idempotency_key=self.idempotency_key,
             digest=self.digest,
             trace=self.trace,
+            pinned=self.pinned,
         )

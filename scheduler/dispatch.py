@@ -15,10 +15,12 @@ from engines.base import EngineName
 from engines.breaker import BreakerState
 from engines.errors import EngineDownError, LostError
 from scheduler.eta import Forecast
+from scheduler.failover import Failover
 from scheduler.gpu import Resident
 from scheduler.job import Job, JobId, Queued, Running, Status, Storing
 from scheduler.outcome import Outcome, StopReason, after_error, after_stop
 from scheduler.ports import Clock, ImageStore
+from scheduler.probes import Probes
 from scheduler.runner import Runner
 from scheduler.station import SETTLE_SECONDS, Station
 from scheduler.table import JobTable
@@ -48,6 +50,7 @@ class Dispatch:
         images: ImageStore,
         uploads: Uploads,
         forecast: Forecast,
+        failover: Failover,
         clock: Clock,
     ) -> None:
         self.paused = False
@@ -58,7 +61,7 @@ class Dispatch:
         self._forecast = forecast
         self._clock = clock
         self._current: dict[JobId, _Current] = {}
-        self._probes: set[asyncio.Task[None]] = set()
+        self._probes = Probes(failover=failover, clock=clock, answered=self.wake)
         self._wake = asyncio.Event()
         self._begun = clock.monotonic()
         for station in stations.values():
@@ -107,8 +110,7 @@ class Dispatch:
     async def drain(self, seconds: float) -> None:
         """Dispatch nothing more; let running jobs end for a while, then send them back."""
         self.paused = True
-        for probe in self._probes:
-            probe.cancel()
+        self._probes.cancel()
         tasks = [current.task for current in self._current.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
@@ -126,7 +128,7 @@ class Dispatch:
                 case BreakerState.OPEN:
                     yield station.breaker.wait_seconds(now)
                 case BreakerState.HALF_OPEN:
-                    self._probe(station)
+                    self._probes.ask(station)
                 case BreakerState.CLOSED:
                     yield from self._fill(station)
 
@@ -194,6 +196,7 @@ class Dispatch:
                 pass
         station.ended(job_id)
         current.runner.seat.release()
+        self._probes.relieve(station)
         self.wake()
 
     def _outcome(
@@ -218,24 +221,3 @@ class Dispatch:
         if not isinstance(job.status, Running) and not isinstance(outcome.status, Queued):
             self._table.move(job.id, Running(self._clock.now()))
         return outcome
-
-    def _probe(self, station: Station) -> None:
-        """Ask an engine that rested whether it is back."""
-
-        async def probe() -> None:
-            try:
-                health = await station.engine.probe()
-            finally:
-                station.probing = False
-            if health.ok:
-                station.breaker.succeeded()
-            else:
-                now = self._clock.monotonic()
-                station.breaker.failed(now, reason=health.detail, gone=True)
-            self.wake()
-
-        if not station.probing:
-            station.probing = True
-            task = asyncio.create_task(probe())
-            self._probes.add(task)
-            task.add_done_callback(self._probes.discard)

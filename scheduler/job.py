@@ -152,6 +152,7 @@ class Job:
         crashes: How often the process died while this job ran; capped.
         digest: SHA-256 of the request, to tell a repeat from a conflict.
         trace: W3C traceparent of the request, empty without tracing.
+        pinned: The request named the engine, so no other takes over.
     """
 
     id: JobId
@@ -168,6 +169,7 @@ class Job:
     idempotency_key: str = ""
     digest: str = ""
     trace: str = ""
+    pinned: bool = False
     attempts: int = 0
     crashes: int = 0
     status: Status = field(default_factory=Queued)

@@ -16,6 +16,7 @@ from scheduler.errors import (
 )
 from scheduler.eta import Eta, Forecast
 from scheduler.events import Events
+from scheduler.failover import Alternative, Failover, no_alternative
 from scheduler.gpu import Gpu
 from scheduler.intake import Intake, Limits
 from scheduler.job import Cancelled, Failed, Job, JobId, Queued, Running, Storing
@@ -39,6 +40,7 @@ class Scheduler:
         images: ImageStore,
         clock: Clock,
         limits: Limits,
+        alternative: Alternative = no_alternative,
     ) -> None:
         self.events = Events(clock)
         self.table = JobTable(journal=journal, events=self.events)
@@ -59,6 +61,7 @@ class Scheduler:
             images=images,
             uploads=self._uploads,
             forecast=self._forecast,
+            failover=Failover(stations=self._stations, table=self.table, alternative=alternative),
             clock=clock,
         )
         self._loops: list[asyncio.Task[None]] = []

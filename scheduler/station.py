@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from engines.base import Engine
-from engines.breaker import Breaker
+from engines.breaker import Breaker, BreakerState
+from engines.router import Standing
 from scheduler.backlog import Backlog
 from scheduler.gpu import Gpu
 from scheduler.job import Job, JobId
@@ -39,6 +40,11 @@ class Station:
     alone: JobId | None = None
     loaded: str | None = None
     probing: bool = False
+
+    def standing(self, now: float) -> Standing:
+        """Tell the router how the engine stands."""
+        closed = self.breaker.state(now) is BreakerState.CLOSED
+        return Standing(closed=closed, load=self.waiting + len(self.seats))
 
     @property
     def waiting(self) -> int:

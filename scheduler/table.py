@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Iterator
 from dataclasses import replace
 
-from engines.base import Progress
+from engines.base import EngineName, Progress
 from scheduler.errors import JobNotFoundError
 from scheduler.events import Events
 from scheduler.job import Job, JobId, Running, Status
@@ -91,18 +91,24 @@ class JobTable:
         *,
         attempts: int | None = None,
         crashes: int | None = None,
+        engine: EngineName | None = None,
     ) -> None:
         """Move a job one step and announce it; the journal follows by itself.
 
         Raises:
             IllegalTransitionError: there is no such arrow.
         """
-        durable = asyncio.ensure_future(self._move(job_id, status, attempts, crashes))
+        durable = asyncio.ensure_future(self._move(job_id, status, attempts, crashes, engine))
         self._unwritten.add(durable)
         durable.add_done_callback(self._written)
 
     def _move(
-        self, job_id: JobId, status: Status, attempts: int | None, crashes: int | None
+        self,
+        job_id: JobId,
+        status: Status,
+        attempts: int | None,
+        crashes: int | None,
+        engine: EngineName | None = None,
     ) -> Awaitable[None]:
         """Walk an arrow: the only place where a job's status changes."""
         job = self[job_id].step(status)
@@ -110,6 +116,7 @@ class JobTable:
             job,
             attempts=job.attempts if attempts is None else attempts,
             crashes=job.crashes if crashes is None else crashes,
+            engine=engine or job.engine,
         )
         if job.finished:
             self._alive.pop(job_id, None)

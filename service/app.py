@@ -6,11 +6,13 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
+from engines.base import EngineName
 from engines.models import Models
 from engines.router import Router
 from scheduler.gpu import Gpu
 from scheduler.intake import Limits
 from scheduler.scheduler import Scheduler
+from scheduler.station import Station
 from service import gallery, live
 from service.api import about, images, jobs
 from service.drafts import Drafts
@@ -40,15 +42,25 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 
 def build_app(settings: Settings, parts: Resources) -> web.Application:
     """Wire the parts together."""
-    gpu = Gpu()
+    models = Models({name: built.engine for name, built in parts.engines.items()})
+    gpus = {name: Gpu(name) for name in {built.gpu for built in parts.engines.values()}}
+    stations: dict[EngineName, Station] = {}
+    router = Router(
+        engines=parts.engines,
+        default=parts.default_engine,
+        models=models,
+        profiles=parts.config.profiles,
+        standing=lambda name: stations[name].standing(parts.clock.monotonic()),
+    )
     scheduler = Scheduler(
-        engines={name: (engine, gpu) for name, engine in parts.engines.items()},
+        engines={name: (built.engine, gpus[built.gpu]) for name, built in parts.engines.items()},
         journal=parts.journal,
         images=parts.images,
         clock=parts.clock,
         limits=Limits(queue_max=settings.queue_max, highres_cost=settings.highres_cost),
+        alternative=router.alternative,
     )
-    models = Models(parts.engines)
+    stations.update(scheduler.stations)
     app = web.Application(
         middlewares=[traced, translated, guard(settings)],
         client_max_size=int(settings.max_body_mb * 2**20),
@@ -56,7 +68,7 @@ def build_app(settings: Settings, parts: Resources) -> web.Application:
     app[SETTINGS] = settings
     app[SCHEDULER] = scheduler
     app[MODELS] = models
-    app[ROUTER] = Router(engines=parts.engines, default=parts.default_engine, models=models)
+    app[ROUTER] = router
     app[DRAFTS] = Drafts(inputs=parts.inputs, objects=parts.objects, keys=parts.keys)
     app[JOURNAL] = parts.journal
     app[CATALOGUE] = parts.catalogue

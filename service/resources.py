@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from engines.base import Engine, EngineName
+from engines.base import EngineName
+from engines.config import Config, ConfigError, read_config
 from engines.inputs import Inputs
-from engines.registry import EngineSettings, build_engines, default_engine
+from engines.registry import Built, EngineSettings, build_engines, default_engine
 from scheduler.errors import StoreError
 from scheduler.ports import Clock, SystemClock
 from service.settings import Settings, SettingsError
@@ -24,8 +25,9 @@ from service.store.spool import Spool
 class Resources:
     """The opened parts."""
 
-    engines: Mapping[EngineName, Engine]
+    engines: Mapping[EngineName, Built]
     default_engine: EngineName
+    config: Config
     inputs: Inputs
     objects: ObjectStore
     journal: journal.Journal
@@ -53,11 +55,13 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         images = PictureStore(objects=objects, spool=spool, catalogue=catalogue, keys=keys)
         inputs = Inputs(settings.data_dir / "inputs")
         wanted = _engine_settings(settings)
-        engines = build_engines(wanted, inputs=inputs)
-        for engine in engines.values():
-            stack.push_async_callback(engine.aclose)
+        config = _config(settings)
+        engines = build_engines(wanted, config, inputs=inputs)
+        for built in engines.values():
+            stack.push_async_callback(built.engine.aclose)
         yield Resources(
             engines=engines,
+            config=config,
             default_engine=_default(settings, wanted, engines),
             inputs=inputs,
             objects=objects,
@@ -96,6 +100,14 @@ def _object_store(settings: Settings) -> ObjectStore:
     )
 
 
+def _config(settings: Settings) -> Config:
+    """Read the file of engines and profiles."""
+    try:
+        return read_config(settings.config_file)
+    except ConfigError as error:
+        raise SettingsError(f"CONFIG_FILE: {error}") from None
+
+
 def _engine_settings(settings: Settings) -> EngineSettings:
     """Return the engines' slice of the settings."""
     return EngineSettings(
@@ -113,7 +125,7 @@ def _engine_settings(settings: Settings) -> EngineSettings:
 
 
 def _default(
-    settings: Settings, wanted: EngineSettings, engines: Mapping[EngineName, Engine]
+    settings: Settings, wanted: EngineSettings, engines: Mapping[EngineName, Built]
 ) -> EngineName:
     """Return the engine that draws when nobody names one."""
     name = default_engine(wanted)

@@ -46,6 +46,7 @@ async def generate(request: web.Request) -> web.Response:
         idempotency_key=key,
         digest=hashlib.sha256(raw).hexdigest() if key else "",
         trace=carrier.get("traceparent", ""),
+        pinned=route.pinned,
     )
     job, _ = await request.app[SCHEDULER].submit(ask)
     trace.get_current_span().set_attribute("job.id", job.id)
