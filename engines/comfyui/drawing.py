@@ -136,7 +136,9 @@ class Drawing:
         ticket, files = prompt.ticket, _files(prompt)
         data = await self._fetched(files[0])
         size = ticket.size
-        width, height = size if size else await asyncio.to_thread(_measured, data)
+        if size is None:
+            size = await asyncio.to_thread(_measured, data)
+        width, height = size
         shortfalls = list(ticket.shortfalls)
         if (width, height) != self._spec.output_size:
             asked = "{}x{}".format(*self._spec.output_size)
