@@ -126,9 +126,25 @@ async def measure(
         found = len((await catalogue.latest(limit=PAGE, cursor=cursor, **asked)).items)
         times.append(time.perf_counter() - began)
     watch.cancel()
+    return result(case, found, times, worst[0])
+
+
+async def measure_entering(catalogue: Catalogue, count: int, repeats: int) -> Result:
+    """Enter pictures one at a time, as jobs do, and take them out again."""
+    made, times = Maker().portion(count, repeats), []
+    for sidecar in made:
+        began = time.perf_counter()
+        await catalogue.add(sidecar)
+        times.append(time.perf_counter() - began)
+    await catalogue.remove([sidecar.key for sidecar in made])
+    return result("(enter one picture)", 1, times, 0.0)
+
+
+def result(case: str, found: int, times: list[float], stall: float) -> Result:
+    """Sum up one kind of call."""
     times.sort()
     p99 = times[max(0, int(0.99 * len(times)) - 1)]
-    return Result(case, found, 1e3 * statistics.median(times), 1e3 * p99, 1e3 * worst[0])
+    return Result(case, found, 1e3 * statistics.median(times), 1e3 * p99, 1e3 * stall)
 
 
 async def bench(path: Path, count: int, queries: int) -> list[Result]:
@@ -143,6 +159,7 @@ async def bench(path: Path, count: int, queries: int) -> list[Result]:
     for case, asked in CASES.items():
         results.append(await measure(catalogue, case, asked, queries, None))
         results.append(await measure(catalogue, f"{case}, half-way down", asked, queries, half))
+    results.append(await measure_entering(catalogue, count, queries))
     await database.aclose()
     return results
 

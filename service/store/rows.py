@@ -36,7 +36,7 @@ CREATE VIRTUAL TABLE IF NOT EXISTS picture_words
   USING fts5 (words, tokenize='ascii', prefix='1 2 3', detail=none, columnsize=0);
 CREATE TABLE IF NOT EXISTS vocabulary (word TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS picture_count (total INTEGER NOT NULL);
-INSERT INTO picture_count SELECT count(*) FROM pictures
+INSERT INTO picture_count SELECT (SELECT count(*) FROM pictures)
   WHERE NOT EXISTS (SELECT 1 FROM picture_count);
 CREATE TRIGGER IF NOT EXISTS picture_added AFTER INSERT ON pictures
   BEGIN UPDATE picture_count SET total = total + 1; END;

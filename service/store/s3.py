@@ -103,6 +103,7 @@ class S3Store:
     async def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         """Read an object, or a range of it; what lies beyond its end is empty."""
         if length == 0:
+            # No Range can say "nothing" (RFC 9110, 14.1.1), and some servers would send all.
             await self.stat(key)
             return b""
         client = await self._client()

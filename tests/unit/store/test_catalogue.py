@@ -194,6 +194,8 @@ async def test_the_count_survives_a_second_opening(tmp_path: Path) -> None:
         await database.open(schema=SCHEMA)
         await Catalogue(database).add(sidecar(expected))
         assert await Catalogue(database).count() == expected
+        rows = await database.read(lambda c: c.execute("SELECT * FROM picture_count").fetchall())
+        assert rows == [(expected,)]
         await database.aclose()
 
 
