@@ -67,7 +67,8 @@ class Checkpoint:
             encoders = {"text_encoder_2": self.encoders[0]}
         parts: dict[str, Any] = {name: encoder for name, (encoder, _) in encoders.items()}
         parts |= {n.replace("text_encoder", "tokenizer"): t for n, (_, t) in encoders.items()}
-        scheduler = diffusers.DDIMScheduler()
+        # Only there because a pipeline wants one; it never draws.
+        scheduler = diffusers.DDIMScheduler(steps_offset=1, clip_sample=False)
         if self.takes_size:
             missing = dict.fromkeys(("text_encoder", "tokenizer")) if len(encoders) == 1 else {}
             return diffusers.StableDiffusionXLPipeline(

@@ -55,7 +55,8 @@ class Worker:
 
     Attributes:
         history_gate: While it is clear, a prompt has been called a success but is in no history.
-        deaf: Interrupts that get lost, as those do that come before a prompt has really begun.
+        deaf: Orders to stop that get lost, as those do that come before a prompt has really been
+            queued or begun.
         ran: The nodes that were run, not those that were cached.
     """
 
@@ -85,6 +86,9 @@ class Worker:
     def delete(self, prompt_id: str) -> bool:
         """Forget a waiting prompt: no event but `status`, no history."""
         found = [item for item in self.pending if item.prompt_id == prompt_id]
+        if found and self.deaf > 0:
+            self.deaf -= 1
+            return False
         for item in found:
             self.pending.remove(item)
             self.stage.ended(finished=False)

@@ -41,9 +41,7 @@ async def draw(
 async def draw_all(engine: DiffusersEngine, *specs: GenerationSpec) -> list[Picture]:
     """Draw pictures at the same time, none before all have been ordered."""
     turns = [GateTurn(f"picture-{n}", is_open=False) for n in range(len(specs))]
-    drawing = [
-        asyncio.create_task(draw(engine, s, t)) for s, t in zip(specs, turns, strict=True)
-    ]
+    drawing = [asyncio.create_task(draw(engine, s, t)) for s, t in zip(specs, turns, strict=True)]
     await asyncio.sleep(0)
     for turn in turns:
         turn.open()

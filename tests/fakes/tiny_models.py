@@ -36,9 +36,7 @@ def make_tokenizer(folder: Path, *, pad: str | None = None) -> Any:  # noqa: ANN
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = {word: index for index, word in enumerate(words)}
     (folder / "vocab.json").write_text(json.dumps(vocabulary))
-    (folder / "merges.txt").write_text(
-        "#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges)
-    )
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
     extra = {} if pad is None else {"pad_token": pad}
     return CLIPTokenizer.from_pretrained(folder, model_max_length=77, **extra)
 
@@ -169,9 +167,7 @@ def make_lora(path: Path, checkpoint: Path, *, seed: int) -> Path:
     import diffusers
     from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 
-    unet = UNet2DConditionModel.from_pretrained(
-        checkpoint, subfolder="unet", use_safetensors=True
-    )
+    unet = UNet2DConditionModel.from_pretrained(checkpoint, subfolder="unet", use_safetensors=True)
     unet.add_adapter(
         LoraConfig(r=4, lora_alpha=4, target_modules=["to_q", "to_k", "to_v", "to_out.0"])
     )

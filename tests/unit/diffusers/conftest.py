@@ -55,9 +55,7 @@ async def make_engine(models_dir: Path, tmp_path: Path) -> AsyncIterator[MakeEng
 
 
 @pytest.fixture(scope="module")
-def engine(
-    models_dir: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[DiffusersEngine]:
+def engine(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DiffusersEngine]:
     """An engine for pictures that do not disturb each other."""
     folder = tmp_path_factory.mktemp("engine")
     made = DiffusersEngine(
@@ -70,5 +68,3 @@ def engine(
     )
     yield made
     asyncio.run(made.aclose())
-
-

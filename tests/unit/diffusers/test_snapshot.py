@@ -1,0 +1,177 @@
+"""A half-drawn picture survives: interrupted, killed, in another engine, bit for bit."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engines.base import Progress
+from engines.diffusers import DiffusersEngine
+from engines.diffusers.samplers import RECIPES
+from engines.spec import SPEC_JSON, GenerationSpec, Hires
+from tests.fakes.drawing import SPEC, draw
+from tests.fakes.turn import GateTurn
+
+
+async def draw_until(engine: DiffusersEngine, spec: GenerationSpec, name: str, step: int) -> None:
+    """Draw some steps, then walk away."""
+    turn = GateTurn(name)
+    async with aclosing(engine.generate(spec, turn)) as updates:
+        async for update in updates:
+            assert isinstance(update, Progress), "it was not interrupted"
+            if update.step >= step:
+                return
+
+
+async def resumed_at(engine: DiffusersEngine, spec: GenerationSpec, name: str) -> tuple[int, bytes]:
+    """Draw the rest; the number of the first step that was still to be done, and the PNG."""
+    picture, progress = await draw(engine, spec, GateTurn(name))
+    return min(p.step for p in progress if p.phase == "drawing"), picture.png
+
+
+@pytest.mark.parametrize("sampler", RECIPES)
+async def test_an_interrupted_picture_is_the_same_bit_for_bit(
+    engine: DiffusersEngine, sampler: str
+) -> None:
+    spec = replace(SPEC, sampler=sampler, steps=6)
+    undisturbed, _ = await draw(engine, spec)
+    for step in (1, 4):
+        await draw_until(engine, spec, f"{sampler}-{step}", step)
+        first, png = await resumed_at(engine, spec, f"{sampler}-{step}")
+        assert first > step
+        assert png == undisturbed.png
+
+
+async def test_the_second_pass_is_taken_up_where_it_stood(engine: DiffusersEngine) -> None:
+    spec = replace(SPEC, hires=Hires(scale=2.0, strength=0.75), sampler="euler_a")
+    undisturbed, _ = await draw(engine, spec)
+    await draw_until(engine, spec, "second", 5)
+    first, png = await resumed_at(engine, spec, "second")
+    assert first == 6
+    assert png == undisturbed.png
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"prompt": "a dog"}, {"model": "tiny-sdxl"}, {"steps": 7}],
+    ids=["prompt", "model", "steps"],
+)
+async def test_a_snapshot_of_another_picture_is_refused(
+    engine: DiffusersEngine, change: dict[str, object]
+) -> None:
+    other = replace(SPEC, **change)
+    expected, _ = await draw(engine, other)
+    await draw_until(engine, SPEC, f"refused-{change}", 2)
+    first, png = await resumed_at(engine, other, f"refused-{change}")
+    assert first == 1
+    assert png == expected.png
+
+
+async def test_another_version_starts_over(
+    engine: DiffusersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed, _ = await draw(engine, SPEC)
+    await draw_until(engine, SPEC, "older", 2)
+    monkeypatch.setattr("engines.diffusers.snapshot._FORMAT", "another")
+    first, png = await resumed_at(engine, SPEC, "older")
+    assert first == 1
+    assert png == undisturbed.png
+
+
+@pytest.mark.parametrize("damage", ["cut", "junk", "empty"])
+async def test_a_damaged_snapshot_starts_over(make_engine, tmp_path: Path, damage: str) -> None:
+    engine = make_engine()
+    await draw_until(engine, SPEC, "damaged", 2)
+    await engine.aclose()
+    (path,) = (tmp_path / "data" / "snapshots").glob("*.safetensors")
+    whole = path.read_bytes()
+    path.write_bytes({"cut": whole[: len(whole) // 2], "junk": b"\xff" * 500, "empty": b""}[damage])
+
+    first, _ = await resumed_at(make_engine(), SPEC, "damaged")
+
+    assert first == 1
+    assert not path.exists()
+
+
+async def test_a_finished_picture_leaves_no_snapshot(make_engine, tmp_path: Path) -> None:
+    engine = make_engine(snapshot_seconds=1e-9)
+    await draw(engine, SPEC)
+    await engine.aclose()
+    assert not list((tmp_path / "data" / "snapshots").glob("*"))
+
+
+async def test_forgotten_snapshots_are_swept_away(make_engine, tmp_path: Path) -> None:
+    engine = make_engine()
+    await draw_until(engine, SPEC, "forgotten", 2)
+    await engine.aclose()
+    (path,) = (tmp_path / "data" / "snapshots").glob("*.safetensors")
+    os.utime(path, (0, 0))
+    await draw(make_engine(), SPEC)
+    assert not path.exists()
+
+
+KILLED = """
+import asyncio, sys
+from dataclasses import replace
+from pathlib import Path
+import torch
+from engines.base import EngineName
+from engines.diffusers import DiffusersEngine, DiffusersSettings
+from engines.inputs import Inputs
+from engines.spec import SPEC_JSON
+from tests.fakes.turn import GateTurn
+
+async def main() -> None:
+    models, data, spec = sys.argv[1:]
+    engine = DiffusersEngine(
+        name=EngineName("diffusers"), models_dir=Path(models), data_dir=Path(data),
+        inputs=Inputs(Path(data) / "inputs"), device="cpu",
+        settings=DiffusersSettings(snapshot_seconds=1e-9, preview_seconds=0),
+    )
+    turn = GateTurn("killed")
+    turn.on_enter = lambda: turn.entered >= 6 and setattr(turn, "_open", False)
+    async for update in engine.generate(SPEC_JSON.validate_json(spec), turn):
+        print(update.phase, flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    while line := await stream.readline():
+        yield line.decode().strip()
+
+
+async def test_a_killed_process_loses_nothing_but_the_last_step(
+    make_engine, models_dir: Path, tmp_path: Path
+) -> None:
+    spec = replace(SPEC, steps=8, sampler="dpmpp_sde")
+    undisturbed, _ = await draw(make_engine(), spec)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        KILLED,
+        str(models_dir),
+        str(tmp_path / "data"),
+        SPEC_JSON.dump_json(spec).decode(),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": "."},
+    )
+    assert process.stdout is not None
+    async for line in lines(process.stdout):
+        if line == "parked":
+            break
+    process.send_signal(signal.SIGKILL)
+    assert await process.wait() == -signal.SIGKILL
+
+    first, png = await resumed_at(make_engine(), spec, "killed")
+
+    assert first > 1
+    assert png == undisturbed.png
