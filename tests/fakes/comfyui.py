@@ -46,12 +46,15 @@ class FakeComfyUi:
     Attributes:
         asked: Method and path of every request, in order.
         bodies: Everything that was posted to `/prompt`.
+        door: While it is clear, prompts have arrived but are not taken in.
     """
 
     def __init__(self, *, manners: Manners | None = None) -> None:
         self.manners = manners or Manners()
         self.stage = Stage()
         self.shelf = Shelf()
+        self.door = asyncio.Event()
+        self.door.set()
         self.sockets = Sockets()
         self.worker = Worker(
             stage=self.stage, shelf=self.shelf, send=self.sockets.send, cut=self.cut_connections
@@ -128,6 +131,7 @@ class FakeComfyUi:
     async def _prompt(self, request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
         self.bodies.append(body)
+        await self.door.wait()
         if self.stage.cuts(Phase.SUBMIT):
             return broken(request)
         prompt_id = str(body.get("prompt_id", uuid.uuid4()))

@@ -112,6 +112,15 @@ async def test_a_server_that_names_prompts_itself_is_believed(tmp_path: Path) ->
         await engine.aclose()
 
 
+async def test_a_prompt_whose_answer_was_lost_is_looked_up_and_followed(
+    server: FakeComfyUi, engine: ComfyUiEngine
+) -> None:
+    server.stage.cut(Phase.ANSWER)
+    picture, _ = await draw(engine)
+    assert picture.seed == SPEC.seed
+    assert server.stage.begun == 1
+
+
 async def test_pictures_are_uploaded_under_the_name_of_their_content(
     server: FakeComfyUi, engine: ComfyUiEngine, tmp_path: Path
 ) -> None:
@@ -322,6 +331,7 @@ async def test_the_oldest_servers_are_not_told_to_interrupt_what_is_not_ours(
     async with fake_comfyui(Manners(newer=False, targets_interrupts=False)) as server:
         engine = engine_on(server, tmp_path)
         server.stage.hold()
+        server.worker.deaf = 1
         theirs = put(server, "theirs")
         await server.stage.drawing()
         drawing = asyncio.create_task(draw(engine))
@@ -338,10 +348,12 @@ async def test_a_cancellation_waits_for_the_answer_to_what_was_sent(
     server: FakeComfyUi, engine: ComfyUiEngine
 ) -> None:
     server.stage.hold()
-    reached: list[asyncio.Task[object]] = []
-    server.stage.on_accept = lambda: reached[0].cancel() and None
-    drawing: asyncio.Task[object] = asyncio.create_task(draw(engine))
-    reached.append(drawing)
+    server.door.clear()
+    drawing = asyncio.create_task(draw(engine))
+    await server.asked.wait_for("POST /prompt")
+    drawing.cancel()
+    await asyncio.wait([drawing], timeout=0.05)
+    server.door.set()
     with pytest.raises(asyncio.CancelledError):
         await drawing
     assert server.stage.begun == 1
