@@ -58,16 +58,13 @@ async def test_puts_under_one_key_at_once_leave_one_of_them_whole(objects: Objec
     assert await objects.get(KEY) in bodies
 
 
-@pytest.mark.parametrize(
-    ("start", "length", "expected"),
-    [(0, 3, b"012"), (3, None, b"3456789"), (8, 5, b"89"), (10, None, b""), (99, 2, b""),
-     (4, 0, b"")],
-)  # fmt: skip
-async def test_a_range(
-    objects: ObjectStore, start: int, length: int | None, expected: bytes
-) -> None:
+async def test_a_range(objects: ObjectStore) -> None:
     await objects.put(KEY, b"0123456789", content_type=PNG)
-    assert await objects.get(KEY, start=start, length=length) == expected
+    for start, length, expected in (
+        (0, 3, b"012"), (3, None, b"3456789"), (8, 5, b"89"), (10, None, b""), (99, 2, b""),
+        (4, 0, b""),
+    ):  # fmt: skip
+        assert await objects.get(KEY, start=start, length=length) == expected
 
 
 async def test_nothing_is_stored_under_an_unused_key(objects: ObjectStore) -> None:
@@ -88,20 +85,18 @@ async def test_a_deleted_object_is_gone(objects: ObjectStore) -> None:
         await objects.get(KEY)
 
 
-@pytest.mark.parametrize("key", BAD_KEYS)
-async def test_a_key_that_is_not_plain_is_refused_everywhere(
-    objects: ObjectStore, key: str
-) -> None:
-    with pytest.raises(BadKeyError):
-        await objects.put(key, b"x", content_type=PNG)
-    with pytest.raises(BadKeyError):
-        await objects.get(key)
-    with pytest.raises(BadKeyError):
-        await objects.stat(key)
-    with pytest.raises(BadKeyError):
-        await objects.delete(key)
-    with pytest.raises(BadKeyError):
-        objects.uri(key)
+async def test_a_key_that_is_not_plain_is_refused_everywhere(objects: ObjectStore) -> None:
+    for key in BAD_KEYS:
+        with pytest.raises(BadKeyError):
+            await objects.put(key, b"x", content_type=PNG)
+        with pytest.raises(BadKeyError):
+            await objects.get(key)
+        with pytest.raises(BadKeyError):
+            await objects.stat(key)
+        with pytest.raises(BadKeyError):
+            await objects.delete(key)
+        with pytest.raises(BadKeyError):
+            objects.uri(key)
     assert await keys_of(objects, "") == []
 
 
