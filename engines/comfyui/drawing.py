@@ -108,11 +108,15 @@ class Drawing:
             workflow, shortfalls = template.fill(spec, names)
         facts = {
             "engine_version": str(stats.get("comfyui_version", "")),
-            "workflow": template.name if template else "built-in",
             "checkpoint": names.checkpoint,
-            "sampler": "/".join(filter(None, (names.sampler, names.scheduler))),
+            "sampler": f"{names.sampler}/{names.scheduler}" if names.sampler else spec.sampler,
             "loras": [lora.name for lora in names.loras],
+            "controls": list(names.controls),
+            "refiner": names.refiner,
         }
+        if template is not None:
+            facts["checkpoint"] = names.checkpoint or template.checkpoint
+            facts |= {"workflow": template.name, "workflow_sha256": template.digest}
         ticket = Ticket(
             prompt_id=prompt_id,
             client_id=uuid.uuid4().hex,

@@ -1,6 +1,7 @@
 """A workflow of the user's own, and how a spec is written into it."""
 
 import copy
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -32,6 +33,16 @@ class Template:
     def model(self) -> str:
         """The name under which requests ask for it."""
         return PREFIX + self.name
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the workflow as its author left it."""
+        return hashlib.sha256(orjson.dumps(self.graph, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    @property
+    def checkpoint(self) -> str:
+        """The model file that its author had set, empty when that is not bound."""
+        return str(self._value(Role.MODEL, ""))
 
     @property
     def defaults(self) -> ModelDefaults:

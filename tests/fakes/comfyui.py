@@ -46,6 +46,7 @@ class FakeComfyUi:
     Attributes:
         asked: Method and path of every request, in order.
         bodies: Everything that was posted to `/prompt`.
+        hiccups: Looks at the history that the server is yet to answer with an error.
         door: While it is clear, prompts have arrived but are not taken in.
     """
 
@@ -53,6 +54,7 @@ class FakeComfyUi:
         self.manners = manners or Manners()
         self.stage = Stage()
         self.shelf = Shelf()
+        self.hiccups = 0
         self.door = asyncio.Event()
         self.door.set()
         self.sockets = Sockets()
@@ -161,6 +163,9 @@ class FakeComfyUi:
         return web.json_response(answer)
 
     async def _history(self, request: web.Request) -> web.Response:
+        if self.hiccups > 0:
+            self.hiccups -= 1
+            return web.Response(status=500)
         prompt_id = request.match_info["prompt_id"]
         entry = self.worker.history.get(prompt_id)
         return web.json_response({} if entry is None else {prompt_id: entry})

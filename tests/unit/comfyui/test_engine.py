@@ -198,6 +198,31 @@ async def test_another_prompt_is_waited_for_and_tells_nothing(
     await updates.aclose()
 
 
+async def test_waiting_for_another_prompt_is_no_stall(server: FakeComfyUi, tmp_path: Path) -> None:
+    engine = engine_on(server, tmp_path, replace(TIMING, stall_seconds=0.0))
+    server.stage.hold()
+    put(server, "theirs")
+    await server.stage.drawing()
+    drawing = asyncio.create_task(draw(engine))
+    await server.asked.wait_for("GET /queue", times=3)
+    assert not drawing.done()
+    drawing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await drawing
+    await engine.aclose()
+
+
+async def test_a_server_that_stumbles_is_asked_again_but_not_for_ever(
+    server: FakeComfyUi, engine: ComfyUiEngine
+) -> None:
+    server.hiccups = TIMING.lost_looks - 1
+    await draw(engine)
+    server.hiccups = 1000
+    with pytest.raises(LostError, match="500"):
+        await draw(engine, SPEC.picture(1))
+    assert not server.stage.busy
+
+
 @pytest.mark.parametrize("kind", ["execution_success", "executing", "progress", "progress_state"])
 async def test_events_that_never_come_are_not_needed(
     server: FakeComfyUi, engine: ComfyUiEngine, kind: str
@@ -415,6 +440,8 @@ async def test_a_workflow_for_everything_draws_with_the_model_asked_for(
         assert graph["6"]["inputs"]["text"] == SPEC.prompt
         assert picture.shortfalls == ()
         assert picture.facts["workflow"] == "boats"
+        assert picture.facts["checkpoint"] == f"{checkpoint}.safetensors"
+        assert picture.facts["sampler"] == "heun/karras"
         assert (picture.width, picture.height) == (640, 448)
     await engine.aclose()
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import engines.comfyui
 from engines.comfyui.canvas import Names
 from engines.comfyui.shelf import Shelf
 from engines.comfyui.sketch import class_of, inputs_of
@@ -93,6 +94,11 @@ def test_what_the_author_set_are_the_defaults_and_stays() -> None:
     assert not missing
     assert inputs_of(graph, "3")["sampler_name"] == "heun"
     assert inputs_of(graph, "4")["ckpt_name"] == "sd/tiny.safetensors"
+
+
+def test_a_workflow_is_known_by_its_content() -> None:
+    assert template(classic()).digest == template(classic()).digest
+    assert template(classic()).digest != template(classic(n3__steps=1)).digest
 
 
 def test_every_pass_takes_the_seed_and_the_first_the_steps() -> None:
@@ -273,3 +279,11 @@ def test_a_missing_workflow_is_named_with_those_there_are(tmp_path: Path) -> Non
         Shelf(workflow=None, folder=tmp_path).template("workflow:cars")
     with pytest.raises(InvalidSpecError, match="'gone': No such file"):
         Shelf(workflow=tmp_path / "gone.json", folder=None).template("")
+
+
+def test_the_example_needs_its_binding_and_is_sound_with_it() -> None:
+    folder = Path(engines.comfyui.__file__).parent / "workflows"
+    [example] = Shelf(workflow=None, folder=folder).models()
+    assert (example.name, example.error) == ("workflow:two-pass", "")
+    with pytest.raises(InvalidSpecError, match=r"prompt: 2\.text .*3\.text"):
+        read_template("two-pass", (folder / "two-pass.json").read_bytes())
