@@ -57,12 +57,13 @@ class Drawing:
         Raises:
             EngineError: the picture could not be drawn.
         """
-        yield Progress("waiting")
-        prompt, graph = await self._found_again(), None
-        if prompt is None:
-            ticket, graph = await self._prepared()
-            prompt = Prompt(client=self._client, ticket=ticket, timing=self._timing)
+        earlier = read_ticket(self._turn.ticket)
+        prompt, graph = self._prompt(earlier) if earlier else None, None
         try:
+            yield Progress("waiting")
+            if prompt is None or await self._is_void(prompt):
+                ticket, graph = await self._prepared()
+                prompt = self._prompt(ticket)
             async with prompt.listener():
                 if graph is not None:
                     await self._send(prompt, graph)
@@ -75,25 +76,21 @@ class Drawing:
         except EngineDownError:
             raise
         except BaseException:
-            await outlast(prompt.abandon())
+            if prompt is not None:
+                await outlast(prompt.abandon())
             raise
         await outlast(prompt.forget())
         yield picture
 
-    async def _found_again(self) -> Prompt | None:
-        """Return the prompt that the turn's ticket names, if the server still works on it."""
-        ticket = read_ticket(self._turn.ticket)
-        if ticket is None:
-            return None
-        prompt = Prompt(client=self._client, ticket=ticket, timing=self._timing)
-        match await self._client.look(ticket.prompt_id):
-            case Gone():
-                return None
-            case Interrupted():
-                await prompt.forget()
-                return None
-            case _:
-                return prompt
+    def _prompt(self, ticket: Ticket) -> Prompt:
+        return Prompt(client=self._client, ticket=ticket, timing=self._timing)
+
+    async def _is_void(self, prompt: Prompt) -> bool:
+        """Say whether an earlier attempt's prompt will give no picture, and clear it away."""
+        standing = await self._client.look(prompt.ticket.prompt_id)
+        if isinstance(standing, Interrupted):
+            await prompt.forget()
+        return isinstance(standing, Gone | Interrupted)
 
     async def _prepared(self) -> tuple[Ticket, Graph]:
         """Settle what will be sent; the uploads are named by content, so they may be repeated."""

@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
+_LONGEST_PAUSE_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
@@ -60,7 +62,7 @@ class Prompt:
             prompt_id=ticket.prompt_id, classes=ticket.classes, passes=dict(ticket.passes)
         )
         self._news = asyncio.Event()
-        self._claimed_over = self._look_now = False
+        self._claimed_over = self._look_now = self._unsure = False
         self._last_sign = 0.0
 
     def listener(self) -> Listener:
@@ -84,12 +86,14 @@ class Prompt:
             LostError: it was not taken in, or nobody knows.
         """
         ticket = self.ticket
+        self._unsure = True
         try:
             given = await outlast(self._client.submit(graph, ticket.prompt_id, ticket.client_id))
         except (AnswerLostError, EngineTimeoutError):
             if not await self._was_taken_in():
                 raise
         else:
+            self._unsure = False
             self.ticket = replace(ticket, prompt_id=given)
             self._meter.prompt_id = given
 
@@ -122,18 +126,26 @@ class Prompt:
                     yield progress
 
     async def abandon(self) -> None:
-        """Stop the prompt, and return when it has left the server, or the server has left us."""
-        failures = 0
-        while failures < self._timing.lost_looks:
+        """Stop the prompt, and return when it has left the server, or the server has left us.
+
+        After a POST without an answer the prompt may come late: then several looks must miss it.
+        """
+        failures, misses, pause = 0, 0, self._timing.quick_seconds
+        enough = self._timing.lost_looks if self._unsure else 1
+        while misses < enough and failures < self._timing.lost_looks:
             try:
                 if await self._client.waiting(self.ticket.prompt_id) is None:
-                    break
-                await self._client.stop(self.ticket.prompt_id)
+                    misses += 1
+                else:
+                    misses = 0
+                    await self._client.stop(self.ticket.prompt_id)
                 failures = 0
             except LostError as error:
                 failures += 1
                 _log.warning("prompt %s cannot be stopped: %s", self.ticket.prompt_id, error)
-            await asyncio.sleep(self._timing.quick_seconds)
+            if misses < enough:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         await self.forget()
 
     async def forget(self) -> None:

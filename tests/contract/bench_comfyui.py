@@ -1,7 +1,7 @@
 """ComfyUI on trial, before a fake server."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from engines.comfyui.prompt import Timing
 from engines.inputs import Inputs
 from engines.spec import GenerationSpec, Tiling
 from tests.contract.engines import Bench, Trouble
-from tests.fakes.comfyui import FakeComfyUi, fake_comfyui
+from tests.fakes.comfyui import FakeComfyUi, Manners, fake_comfyui
 from tests.fakes.stage import Flaw
 
 SPEC = GenerationSpec(
@@ -51,10 +51,15 @@ def engine_on(
     )
 
 
-@asynccontextmanager
-async def make(folder: Path) -> AsyncIterator[Bench]:
+def make(folder: Path) -> AbstractAsyncContextManager[Bench]:
     """Draw on a server of the newer kind."""
-    async with fake_comfyui() as server:
+    return make_before(Manners(newer=True), folder)
+
+
+@asynccontextmanager
+async def make_before(manners: Manners, folder: Path) -> AsyncIterator[Bench]:
+    """Draw on a server of these manners."""
+    async with fake_comfyui(manners) as server:
         engine = engine_on(server, folder)
 
         async def provoke(code: str) -> Trouble:

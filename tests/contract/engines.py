@@ -20,10 +20,11 @@ BENCHES = {
     "a1111": "tests.contract.bench_a1111",
     "invokeai": "tests.contract.bench_invokeai",
     "comfyui": "tests.contract.bench_comfyui",
+    "comfyui-older": "tests.contract.bench_comfyui_older",
     "fake": "tests.contract.bench_fake",
     "diffusers": "tests.contract.bench_diffusers",
 }
-HTTP = ("a1111", "invokeai", "comfyui")
+HTTP = ("a1111", "invokeai", "comfyui", "comfyui-older")
 """Those that draw on a server, which may be lost."""
 
 HTTP_CODES = (

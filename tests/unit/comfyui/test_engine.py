@@ -385,6 +385,22 @@ async def test_a_cancellation_waits_for_the_answer_to_what_was_sent(
     assert not server.stage.busy
 
 
+async def test_closing_while_looking_for_earlier_work_stops_that_work(
+    server: FakeComfyUi, engine: ComfyUiEngine, tmp_path: Path
+) -> None:
+    server.stage.hold()
+    before = FreeTurn()
+    frozen = engine.generate(SPEC, before)
+    await until_drawing(frozen)
+    again = engine_on(server, tmp_path)
+    updates = again.generate(SPEC, FreeTurn(ticket=before.ticket))
+    assert await anext(updates) == Progress("waiting")
+    await updates.aclose()
+    assert not server.stage.busy
+    await frozen.aclose()
+    await again.aclose()
+
+
 async def test_somebody_elses_interrupt_makes_the_picture_to_be_drawn_again(
     server: FakeComfyUi, engine: ComfyUiEngine
 ) -> None:
