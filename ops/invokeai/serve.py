@@ -8,6 +8,7 @@ import sys
 
 root, port = sys.argv[1], sys.argv[2]
 os.environ.update(
+    OMP_NUM_THREADS="1",  # tiny models: more threads only wait for each other
     HF_HUB_OFFLINE="1",
     INVOKEAI_ROOT=root,
     INVOKEAI_HOST="127.0.0.1",

@@ -192,22 +192,14 @@ def wishes(image: InputRef, mask: InputRef) -> Mapping[str, Mapping[str, Any]]:
     """Return one change to the spec for everything that it can say."""
     return {
         "none": {},
-        "sdxl": {"model": "tiny-sdxl"},
-        "sdxl hires": {"model": "tiny-sdxl", "hires": Hires()},
+        "sdxl": {"model": "tiny-sdxl", "hires": Hires()},
         "img2img": {"init_image": image, "strength": 0.5},
-        "inpaint": {"init_image": image, "mask": mask, "strength": 1.0},
-        "inpaint hires": {"init_image": image, "mask": mask, "hires": Hires()},
+        "inpaint": {"init_image": image, "mask": mask, "hires": Hires(upscaler="lanczos")},
         "lora": {"loras": (Lora("tiny-lora", 2.0),)},
         "lora in the prompt": {"prompt": "a cat <lora:tiny-lora:2>"},
-        "control": {"controls": (Control(model="tiny-control", image=image),)},
-        "two controls": {
-            "controls": (Control("tiny-control", image), Control("tiny-control", mask))
-        },
-        "hires": {"hires": Hires(scale=1.5, strength=0.5, steps=6)},
-        "hires lanczos": {"hires": Hires(upscaler="lanczos")},
-        "hires model": {"hires": Hires(upscaler="tiny-upscaler")},
-        "upscale": {"upscale": Upscale(scale=1.3)},
-        "upscale model": {"upscale": Upscale(scale=3.0, upscaler="tiny-upscaler")},
+        "controls": {"controls": (Control("tiny-control", image), Control("tiny-control", mask))},
+        "hires": {"hires": Hires(scale=1.3, upscaler="tiny-upscaler", steps=6)},
+        "upscale": {"upscale": Upscale(scale=3.0, upscaler="tiny-upscaler")},
         "tiling": {"tiling": Tiling.BOTH},
         "clip skip": {"clip_skip": 1},
         "own sampler": {"sampler": "deis"},
