@@ -22,6 +22,7 @@ from service.keys import (
     CLOCK,
     DRAFTS,
     FRAMES,
+    IMAGES,
     JOURNAL,
     KEYS,
     METRICS,
@@ -31,7 +32,7 @@ from service.keys import (
     SCHEDULER,
     SETTINGS,
 )
-from service.lifespan import lifespan
+from service.lifespan import drain, lifespan
 from service.metrics import Metrics
 from service.middleware import guard, traced, translated
 from service.resources import Resources
@@ -73,6 +74,7 @@ def build_app(settings: Settings, parts: Resources) -> web.Application:
     app[JOURNAL] = parts.journal
     app[CATALOGUE] = parts.catalogue
     app[OBJECTS] = parts.objects
+    app[IMAGES] = parts.images
     app[KEYS] = parts.keys
     app[CLOCK] = parts.clock
     app[METRICS] = Metrics(scheduler)
@@ -82,4 +84,5 @@ def build_app(settings: Settings, parts: Resources) -> web.Application:
     app.add_routes([web.get(f"/{settings.s3_bucket}/{{key:.+}}", images.file)])
     aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
     app.cleanup_ctx.append(lifespan)
+    app.on_shutdown.append(drain)
     return app

@@ -12,6 +12,7 @@ from service.metrics import Metrics
 from service.settings import Settings
 from service.store.base import ObjectStore
 from service.store.catalogue import Catalogue
+from service.store.images import PictureStore
 from service.store.journal import Journal
 from service.store.keys import Keys
 
@@ -24,6 +25,7 @@ CLOCK = web.AppKey("clock", Clock)
 JOURNAL = web.AppKey("journal", Journal)
 CATALOGUE = web.AppKey("catalogue", Catalogue)
 OBJECTS = web.AppKey("objects", ObjectStore)
+IMAGES = web.AppKey("images", PictureStore)
 KEYS = web.AppKey("keys", Keys)
 FRAMES = web.AppKey("frames", Frames)
 METRICS = web.AppKey("metrics", Metrics)

@@ -1,4 +1,4 @@
-"""What runs beside the requests, and the order in which all of it ends."""
+"""What runs beside the requests, and the order in which all of it begins and ends."""
 
 import asyncio
 import logging
@@ -6,35 +6,41 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from scheduler.errors import StoreError
 from scheduler.events import Events
-from service.keys import METRICS, MODELS, OBJECTS, SCHEDULER, SETTINGS
+from service.keys import CATALOGUE, IMAGES, KEYS, METRICS, MODELS, OBJECTS, SCHEDULER, SETTINGS
 from service.metrics import Metrics
-from service.resources import open_objects
+from service.store.rebuild import rebuild
 
 MODELS_EVERY_SECONDS = 60.0
 STORE_EVERY_SECONDS = 5.0
+START_PATIENCE_SECONDS = 0.4
+"""How long the start waits for engines and store; those that take longer come later."""
 
 _log = logging.getLogger(__name__)
 
 
 async def lifespan(app: web.Application) -> AsyncIterator[None]:
-    """Start the scheduler and its company; stop it when the server has stopped listening."""
+    """Start the scheduler and its company; end the company when the scheduler has stopped."""
     scheduler = app[SCHEDULER]
-    await app[MODELS].refresh()
+    asking = asyncio.create_task(app[MODELS].refresh(), name="first models")
+    connecting = asyncio.create_task(_connect(app), name="object store")
+    await asyncio.wait({asking, connecting}, timeout=START_PATIENCE_SECONDS)
     await scheduler.start()
     company = [
+        asking,
+        connecting,
+        asyncio.create_task(_tend_store(app, connecting), name="store company"),
         asyncio.create_task(_count(scheduler.events, app[METRICS]), name="metrics"),
         asyncio.create_task(_keep_asking(app), name="models"),
-        asyncio.create_task(_connect(app), name="object store"),
     ]
-    app.on_shutdown.append(_drain)
     yield
     for task in company:
         task.cancel()
     await asyncio.gather(*company, return_exceptions=True)
 
 
-async def _drain(app: web.Application) -> None:
+async def drain(app: web.Application) -> None:
     """End the event streams and bring running jobs to rest, before sockets are closed."""
     await app[SCHEDULER].stop(grace_seconds=app[SETTINGS].shutdown_grace_seconds)
 
@@ -55,6 +61,24 @@ async def _keep_asking(app: web.Application) -> None:
 
 async def _connect(app: web.Application) -> None:
     """Connect to the object store, however long that takes."""
-    while reason := await open_objects(app[OBJECTS]):
-        _log.warning("the object store is not ready: %s", reason)
-        await asyncio.sleep(STORE_EVERY_SECONDS)
+    while True:
+        try:
+            await app[OBJECTS].open()
+        except StoreError as error:
+            _log.warning("the object store is not ready: %s: %s", error.code, error)
+            await asyncio.sleep(STORE_EVERY_SECONDS)
+        else:
+            return
+
+
+async def _tend_store(app: web.Application, connected: asyncio.Task[None]) -> None:
+    """Once there is a store: upload what was left in the spool, fill an empty catalogue."""
+    await connected
+    try:
+        if swept := await app[IMAGES].sweep():
+            _log.info("%d pictures went from the spool to the store", swept)
+        if not await app[CATALOGUE].count():
+            done = await rebuild(app[CATALOGUE], app[OBJECTS], app[KEYS])
+            _log.info("the catalogue was rebuilt: %d pictures", done.entered)
+    except StoreError as error:
+        _log.warning("the store could not be tended: %s: %s", error.code, error)

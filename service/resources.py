@@ -8,7 +8,6 @@ from engines.base import EngineName
 from engines.config import Config, ConfigError, read_config
 from engines.inputs import Inputs
 from engines.registry import Built, EngineSettings, build_engines, default_engine
-from scheduler.errors import StoreError
 from scheduler.ports import Clock, SystemClock
 from service.settings import Settings, SettingsError
 from service.store import journal, rows
@@ -51,7 +50,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         stack.push_async_callback(objects.aclose)
         spool = Spool(settings.data_dir / "spool")
         await spool.open()
-        catalogue, keys = Catalogue(database), Keys(settings.s3_prefix)
+        catalogue, keys = Catalogue(database), _keys(settings)
         images = PictureStore(objects=objects, spool=spool, catalogue=catalogue, keys=keys)
         inputs = Inputs(settings.data_dir / "inputs")
         wanted = _engine_settings(settings)
@@ -73,13 +72,12 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         )
 
 
-async def open_objects(objects: ObjectStore) -> str:
-    """Connect to the object store; return why that failed, empty if it did not."""
+def _keys(settings: Settings) -> Keys:
+    """Return the names under which pictures are stored."""
     try:
-        await objects.open()
-    except StoreError as error:
-        return f"{error.code}: {error}"
-    return ""
+        return Keys(settings.s3_prefix)
+    except ValueError as error:
+        raise SettingsError(f"S3_PREFIX: {error}") from None
 
 
 def _object_store(settings: Settings) -> ObjectStore:

@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     s3_region: str = "us-east-1"
     s3_access_key: SecretStr | None = None
     s3_secret_key: SecretStr | None = None
-    s3_prefix: str = Field(default="images/", pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*/$")
+    s3_prefix: str = "images/"
     link_seconds: int = Field(default=86_400, gt=0, le=604_800)
 
     redis_url: str | None = None

@@ -62,6 +62,12 @@ class Service:
         while line := await stream.readline():
             self.log += line
 
+    @property
+    def pid(self) -> int:
+        """Its process's number."""
+        assert self.process is not None
+        return self.process.pid
+
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
         assert self.process is not None

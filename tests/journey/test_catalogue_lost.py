@@ -1,0 +1,29 @@
+"""What is in the store can be found again, whatever became of the rest."""
+
+import asyncio
+from pathlib import Path
+
+from tests.journey.running import Service, client_of
+
+
+async def test_a_lost_catalogue_is_rebuilt_from_the_sidecars(tmp_path: Path) -> None:
+    async with Service(tmp_path) as service, client_of(service) as client:
+        drawn = [await client.draw(f"card {n}") for n in range(3)]
+        await service.end()
+    for ending in ("", "-wal", "-shm"):
+        (tmp_path / f"kitty.sqlite3{ending}").unlink(missing_ok=True)
+    async with Service(tmp_path) as service, client_of(service) as client:
+        items: list[dict[str, str]] = []
+        while len(items) < len(drawn):
+            items = (await client.json("GET", "/api/images/latest"))[1]["items"]
+    assert [item["key"] for item in items] == [j["artifacts"][0]["key"] for j in drawn[::-1]]
+    assert items[0]["prompt"] == "card 2"
+
+
+async def test_an_engine_that_hangs_does_not_hold_up_the_start(tmp_path: Path) -> None:
+    silent = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    settings = {"A1111_BASE_URL": f"http://127.0.0.1:{port}"}
+    async with Service(tmp_path, **settings) as service, client_of(service) as client:
+        assert (await client.draw())["state"] == "succeeded"
+    silent.close()
