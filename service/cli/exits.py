@@ -19,8 +19,6 @@ from rich.markup import escape
 from service.cli import output
 from service.cli.replies import Job, Problem
 
-INTERRUPTED = 130
-
 EXIT_STATUS = """
 Exit status: 0 done; 1 the job failed or was cancelled; 2 wrong usage, or the service refused the
 request; 3 the service cannot be reached; 4 the service cannot do it now, try again later; 130
@@ -98,6 +96,8 @@ class UnreachableError(CliError):
 def run(work: Coroutine[Any, Any, None], *, as_json: bool) -> None:
     """Do a command's work and turn what goes wrong into words and an exit status.
 
+    Ctrl-C is left to typer, which makes 130 of it.
+
     Raises:
         typer.Exit: with the status, unless all went well.
     """
@@ -105,8 +105,6 @@ def run(work: Coroutine[Any, Any, None], *, as_json: bool) -> None:
         asyncio.run(work)
     except CliError as error:
         _complain(error, as_json=as_json)
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def _complain(error: CliError, *, as_json: bool) -> NoReturn:

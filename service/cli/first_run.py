@@ -12,11 +12,14 @@ from rich.markup import escape
 
 from service.cli import graphics, output
 from service.cli.client import Address, Images, connect
-from service.cli.exits import INTERRUPTED, CliError
+from service.cli.exits import CliError
 from service.cli.replies import Job
 from service.cli.server import Server, ServerDiedError, answers
 from service.cli.watch import warn, watch
 from service.settings import Settings, SettingsError, read_settings
+
+INTERRUPTED = 130
+"""Exit status of a shell command that Ctrl-C has ended."""
 
 FIRST_PROMPT = "a red cube on a wooden table"
 

@@ -14,10 +14,6 @@ from service.cli.exits import UnreachableError, UnwillingError
 from service.cli.replies import ENDED, Job
 
 
-class _PushEndedError(Exception):
-    """The websocket could not be opened, or ended before the job did."""
-
-
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How often to poll, and how many polls may find nobody before we give up."""
@@ -36,23 +32,16 @@ async def follow(images: Images, job_id: str, patience: Patience) -> AsyncGenera
         UnreachableError: the service went away and did not come back.
         UnwillingError: the service is there again but cannot answer.
     """
-    try:
-        async with aclosing(_pushed(images, job_id)) as jobs:
+    for source in (_pushed(images, job_id), _polled(images, job_id, patience)):
+        async with aclosing(source) as jobs:
             async for job in jobs:
                 yield job
                 if job["state"] in ENDED:
                     return
-    except _PushEndedError:
-        pass
-    async with aclosing(_polled(images, job_id, patience)) as jobs:
-        async for job in jobs:
-            yield job
-            if job["state"] in ENDED:
-                return
 
 
 async def _pushed(images: Images, job_id: str) -> AsyncGenerator[Job]:
-    """Yield what the websocket says; it leaves by `_PushEndedError` only."""
+    """Yield what the websocket says, for as long as there is one."""
     url = images.address.url("api/images/ws")
     try:
         async with images.session.ws_connect(url, params={"job_id": job_id}, heartbeat=20) as live:
@@ -63,9 +52,8 @@ async def _pushed(images: Images, job_id: str) -> AsyncGenerator[Job]:
                     frame = orjson.loads(message.data)
                     if frame.get("type") == "job" and frame["job"]["job_id"] == job_id:
                         yield cast("Job", frame["job"])
-    except (aiohttp.ClientError, OSError, TimeoutError, UnreachableError, UnwillingError) as error:
-        raise _PushEndedError from error
-    raise _PushEndedError
+    except (aiohttp.ClientError, OSError, TimeoutError, UnreachableError, UnwillingError):
+        return
 
 
 async def _polled(images: Images, job_id: str, patience: Patience) -> AsyncGenerator[Job]:

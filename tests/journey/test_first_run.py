@@ -113,6 +113,7 @@ async def test_the_settings_file_is_read_and_the_environment_wins(
         out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
     assert "/kitty-artifacts/mine/" in out.decode()
+    assert f"http://127.0.0.1:{port}/vision" in err.decode()
 
 
 async def test_a_taken_port_ends_it_with_the_service_s_own_words(tmp_path: Path, port: int) -> None:

@@ -103,7 +103,7 @@ async def test_when_the_websocket_ends_too_early_it_polls_on() -> None:
 
 
 async def test_a_service_that_restarts_is_waited_for() -> None:
-    lost = ["away", 503, "away"]
+    lost = ["away", 503, 503]
     answers = [job("running", 0.5), *lost, job("queued"), *lost, job("succeeded", 1.0)]
     async with states(Scripted(answers=answers, pushes=None)) as seen:
         assert seen == [("running", 0.5), ("queued", 0.0), ("succeeded", 1.0)]
