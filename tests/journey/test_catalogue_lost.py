@@ -20,10 +20,14 @@ async def test_a_lost_catalogue_is_rebuilt_from_the_sidecars(tmp_path: Path) -> 
     assert items[0]["prompt"] == "card 2"
 
 
+async def _never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+    writer.close()
+
+
 async def test_an_engine_that_hangs_does_not_hold_up_the_start(tmp_path: Path) -> None:
-    silent = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    settings = {"A1111_BASE_URL": f"http://127.0.0.1:{port}"}
-    async with Service(tmp_path, **settings) as service, client_of(service) as client:
-        assert (await client.draw())["state"] == "succeeded"
-    silent.close()
+    async with await asyncio.start_server(_never_answer, "127.0.0.1", 0) as silent:
+        port = silent.sockets[0].getsockname()[1]
+        settings = {"A1111_BASE_URL": f"http://127.0.0.1:{port}"}
+        async with Service(tmp_path, **settings) as service, client_of(service) as client:
+            assert (await client.draw())["state"] == "succeeded"
