@@ -15,11 +15,18 @@ from PIL import Image
 from engines.a1111 import A1111Engine
 from engines.base import Feature, Picture, Progress
 from engines.card import test_card as card
-from engines.errors import BadPictureError, EngineError, EngineProtocolError, OutOfMemoryError
+from engines.errors import (
+    BadPictureError,
+    EngineError,
+    EngineProtocolError,
+    LostError,
+    OutOfMemoryError,
+)
 from engines.inputs import Inputs
 from engines.spec import Control, GenerationSpec, Hires, InputRef, Lora, Refiner, Upscale
 from tests.contract.bench_a1111 import SPEC, engine_on
 from tests.fakes.a1111 import FakeA1111
+from tests.fakes.stage import Phase
 from tests.fakes.turn import FreeTurn
 
 USERS = {
@@ -203,15 +210,34 @@ async def test_a_picture_that_somebody_else_interrupted_is_refused(start: Start)
 async def test_previews_are_shown_once_each(start: Start) -> None:
     server, engine = await start()
     server.stage.hold()
-    seen: list[bytes] = []
+    previews: list[bytes | None] = []
     async with aclosing(engine.generate(SPEC, FreeTurn())) as updates:
         async for update in updates:
-            if isinstance(update, Progress) and update.preview:
-                seen.append(update.preview)
-                server.stage.release()
-    assert seen
-    assert len(seen) == len(set(seen))
-    assert all(preview.startswith(b"\xff\xd8") for preview in seen)
+            if isinstance(update, Progress) and (update.preview or previews):
+                previews.append(update.preview)
+            if len(previews) == 3:
+                break
+    assert previews[0] is not None
+    assert previews[0].startswith(b"\xff\xd8")
+    assert previews[1:] == [None, None]
+
+
+async def test_progress_does_not_fall_when_an_extension_adds_passes(start: Start) -> None:
+    server, engine = await start()
+    server.stage.hold()
+    steps: list[int] = []
+    async with aclosing(engine.generate(SPEC, FreeTurn())) as updates:
+        async for update in updates:
+            if not isinstance(update, Progress) or not update.step:
+                continue
+            steps.append(update.step)
+            if update.step == 1:
+                server.webui.state.sampling_step = 5
+            if steps.count(5) == 1:
+                server.webui.state.job_count = 2
+            if steps.count(5) == 3:
+                break
+    assert steps == sorted(steps)
 
 
 async def test_facts_tell_what_drew_it(start: Start) -> None:
@@ -271,6 +297,37 @@ async def test_somebody_elses_drawing_is_never_interrupted(start: Start) -> None
     assert theirs == card(width=64, height=64, seed=5), "somebody else's picture is half done"
     await closing
     assert not server.stage.busy
+
+
+async def test_a_lost_drawing_is_stopped_before_it_is_given_up(start: Start) -> None:
+    server, engine = await start()
+    server.stage.cut(Phase.DRAWING)
+    with pytest.raises(LostError):
+        await draw(engine)
+    assert not server.stage.busy
+    assert server.webui.interrupts >= 1
+
+
+async def test_a_lost_drawing_that_still_waits_is_waited_for(start: Start, tmp_path: Path) -> None:
+    server, engine = await start()
+    users = await users_drawing(server)
+    before = FreeTurn()
+    frozen = engine.generate(SPEC, before)
+    async for _ in frozen:
+        if server.stage.begun == 2:
+            break
+    after = engine_on(server, tmp_path)
+    drawing = asyncio.create_task(draw(after, turn=FreeTurn(ticket=before.ticket)))
+    looks = server.requests.count(("POST", "/internal/progress"))
+    await server.asked("POST", "/internal/progress", times=looks + 10)
+    assert server.stage.begun == 2, "a second drawing was piled upon the first"
+    assert server.webui.interrupts == 0
+    server.stage.release()
+    await users
+    await drawing
+    assert server.stage.begun == 3
+    await frozen.aclose()  # type: ignore[attr-defined]
+    await after.aclose()
 
 
 async def test_memory_is_taken_only_when_nobody_draws(start: Start) -> None:
