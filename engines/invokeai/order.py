@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from engines.base import Shortfall
-from engines.errors import InvalidSpecError
+from engines.errors import InvalidSpecError, ModelNotFoundError
 from engines.invokeai.parts import GRID, LATENT, RESAMPLERS, Parts
 from engines.invokeai.prompts import read_prompts
 from engines.invokeai.records import Record, find, require_base, require_drawn
@@ -45,11 +45,7 @@ def settle(
         negative=prompts.negative,
         loras=_loras((*spec.loras, *prompts.loras), records, model),
         controls=tuple(
-            require_base(
-                find(control.model, records, kind="controlnet", field="controls"),
-                frozenset({model.base}),
-                field="controls",
-            )
+            _of_family(control.model, records, model.base, kind="controlnet", field="controls")
             for control in spec.controls
         ),
         refiner=_refiner(spec, records, model),
@@ -79,8 +75,7 @@ def _loras(
     """
     weights: dict[str, tuple[Record, float]] = {}
     for lora in wanted:
-        record = find(lora.name, records, kind="lora", field="loras")
-        require_base(record, frozenset({model.base}), field="loras")
+        record = _of_family(lora.name, records, model.base, kind="lora", field="loras")
         _, weight = weights.get(record.key, (record, 0.0))
         weights[record.key] = record, weight + lora.weight
     return tuple(weights.values())
@@ -91,8 +86,19 @@ def _refiner(spec: GenerationSpec, records: Sequence[Record], model: Record) -> 
         return None
     if model.base != "sdxl":
         raise InvalidSpecError("only SDXL pictures have a refiner", field="refiner")
-    record = find(spec.refiner.model, records, kind="main", field="refiner")
-    return require_base(record, frozenset({"sdxl-refiner"}), field="refiner")
+    wanted = spec.refiner.model
+    return _of_family(wanted, records, "sdxl-refiner", kind="main", field="refiner")
+
+
+def _of_family(
+    wanted: str, records: Sequence[Record], base: str, *, kind: str, field: str
+) -> Record:
+    """Find a model of one family, whose name another family may have too."""
+    try:
+        return find(wanted, [r for r in records if r.base == base], kind=kind, field=field)
+    except ModelNotFoundError:
+        found = find(wanted, records, kind=kind, field=field)
+        return require_base(found, frozenset({base}), field=field)
 
 
 def _upscalers(spec: GenerationSpec) -> Iterator[tuple[str, str]]:

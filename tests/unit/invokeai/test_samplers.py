@@ -1,0 +1,37 @@
+"""Sampler names, ours and the server's."""
+
+from typing import get_args
+
+import pytest
+
+from engines.errors import InvalidSpecError
+from engines.invokeai.samplers import SAMPLERS, SCHEDULERS, find_scheduler
+from engines.spec import Sampler
+from tests.fakes.invokeai_graphs import RECORDED
+
+KNOWN = frozenset(RECORDED["schedulers"])
+
+
+@pytest.mark.parametrize("sampler", get_args(Sampler))
+def test_every_sampler_of_ours_is_one_of_the_servers(sampler: str) -> None:
+    assert find_scheduler(sampler, KNOWN) in KNOWN
+
+
+def test_both_directions_agree() -> None:
+    assert {SAMPLERS[theirs]: theirs for theirs in SAMPLERS} == dict(SCHEDULERS)
+
+
+def test_karras_is_an_ending_there() -> None:
+    assert find_scheduler("dpmpp_2m_karras", KNOWN) == "dpmpp_2m_k"
+    assert find_scheduler("dpmpp_sde_karras", KNOWN) == "dpmpp_sde_k"
+
+
+def test_the_servers_own_names_pass() -> None:
+    assert find_scheduler("er_sde", KNOWN) == "er_sde"
+
+
+@pytest.mark.parametrize("sampler", ["plms", "pndm_karras", ""])
+def test_an_unknown_one_is_refused_with_those_there_are(sampler: str) -> None:
+    with pytest.raises(InvalidSpecError, match="tcd") as caught:
+        find_scheduler(sampler, KNOWN)
+    assert caught.value.field == "sampler"
