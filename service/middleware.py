@@ -17,6 +17,7 @@ from service.problems import RequestError, problem, translate
 from service.settings import Settings
 
 COOKIE = "kitty_images_token"
+GALLERY = "/vision"
 
 _OPEN_PATHS = ("/", "/healthz", "/readyz")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -97,6 +98,9 @@ def _is_near(
 
 
 def _given_token(request: web.Request) -> str:
-    """Return the token from the header, or the one that the gallery keeps in a cookie."""
+    """Return the token from the header, the gallery's cookie, or the address that sets it."""
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-    return value if scheme.lower() == "bearer" else request.cookies.get(COOKIE, "")
+    if scheme.lower() == "bearer":
+        return value
+    in_address = request.query.get("token", "") if request.path == GALLERY else ""
+    return in_address or request.cookies.get(COOKIE, "")
