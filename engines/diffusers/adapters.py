@@ -45,6 +45,7 @@ class Adapters:
         if len(checkpoint.adapters) >= _KEPT:
             oldest = next(iter(checkpoint.adapters))
             pipeline.delete_adapters(checkpoint.adapters.pop(oldest))
+            checkpoint.captures.clear()
         adapter = f"lora_{shelved.mark[:16]}"
         try:
             pipeline.load_lora_weights(
@@ -54,5 +55,7 @@ class Adapters:
             raise InvalidSpecError(
                 f"the LoRA {name} does not fit: {error}", field="loras"
             ) from error
+        # New layers lie around the old ones; what was captured before knows nothing of them.
+        checkpoint.captures.clear()
         checkpoint.adapters[shelved.mark] = adapter
         return adapter

@@ -1,6 +1,6 @@
 """A loaded model: its networks, its tokenizers and what it expects."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ class Checkpoint:
         bytes: Memory that the weights take.
         adapters: LoRAs that are loaded into the networks: mark of the file -> adapter name.
         worn: LoRAs that act now.
+        captures: Calls of the network that can be replayed.
     """
 
     shelved: Shelved
@@ -37,6 +38,7 @@ class Checkpoint:
     adapters: dict[str, str] = field(default_factory=dict)
     worn: tuple[Lora, ...] = ()
     seams: Seams = field(default_factory=Seams)
+    captures: dict[Hashable, Any] = field(default_factory=dict)
 
     @property
     def base(self) -> str:
@@ -52,6 +54,11 @@ class Checkpoint:
     def latent_scale(self) -> int:
         """Pixels per latent along each side."""
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+
+    @property
+    def precision(self) -> str:
+        """Number formats that are really in use."""
+        return Rung(self.rung.network, self.vae.dtype).name
 
     @property
     def dtype(self) -> torch.dtype:

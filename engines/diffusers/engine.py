@@ -3,11 +3,11 @@
 import asyncio
 import importlib.metadata
 import importlib.util
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from engines.base import (
     Capabilities,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from engines.diffusers.studio import Studio
 
+_T = TypeVar("_T")
 _NEEDS = ("torch", "diffusers", "transformers", "safetensors")
 _FEATURES = frozenset(Feature) - {Feature.REATTACH}
 
@@ -132,7 +133,7 @@ class DiffusersEngine:
     async def _loaded(self) -> Sequence[str]:
         if self._thread is None or self._thread.ended:
             return ()
-        return await asyncio.wrap_future(self._thread.call(lambda studio: studio.loader.loaded))
+        return await self.call(lambda studio: studio.loader.loaded)
 
     async def probe(self) -> Health:
         """Ask whether it can draw; nothing is imported for that."""
@@ -148,13 +149,21 @@ class DiffusersEngine:
         """Let every model go; pictures that are parked keep their state and load it again."""
         thread = self._thread
         if thread is not None and not thread.ended:
-            await asyncio.wrap_future(thread.call(_release))
+            await self.call(lambda studio: studio.release())
 
     async def aclose(self) -> None:
         """End the thread; pictures that are being drawn fail, their snapshots stay."""
         self._closed = True
         if self._thread is not None:
             await asyncio.to_thread(self._thread.close)
+
+    async def call(self, act: "Callable[[Studio], _T]") -> _T:
+        """Let the drawing thread do something between two steps, as benches do.
+
+        Raises:
+            EngineDownError: the engine is closed.
+        """
+        return await asyncio.wrap_future(self._started().call(act))
 
     def _started(self) -> DrawingThread:
         if self._closed:
@@ -177,10 +186,6 @@ class DiffusersEngine:
             facts=facts,
             shortfalls=drawn.shortfalls,
         )
-
-
-def _release(studio: "Studio") -> None:
-    studio.release()
 
 
 async def _join(freed: "Future[None]") -> None:

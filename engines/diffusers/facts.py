@@ -17,7 +17,7 @@ def facts_of(spec: GenerationSpec, plan: Plan, studio: Studio) -> dict[str, Json
         "model": model.info.name,
         "base": model.info.base,
         "sampler": spec.sampler,
-        "precision": studio.ladder.rung(model.mark).name,
+        "precision": studio.loader.get(model).precision,
         "device": studio.device_name,
         "drawn_size": list(plan.size),
         "passes": [

@@ -59,6 +59,8 @@ class Runner:
             for drawing in self._stepped(chosen):
                 drawing.advance()
                 drawing.tell("drawing")
+            # Only now: what was done above ran while the device was still busy with the step.
+            synchronize(self._studio.device)
             return
         for drawing in chosen:
             if drawing.work is not None:
@@ -81,7 +83,6 @@ class Runner:
         checkpoint = studio.dressed(work.model, loras=group.loras, tiling=group.tiling)
         sessions = [one.work.session for one in chosen if one.work and one.work.session]
         step(sessions, checkpoint, network=studio.network, guides=studio.guides)
-        synchronize(checkpoint.device)
 
     def _apart(self, chosen: Sequence[Drawing], error: Exception) -> Sequence[Drawing]:
         """Answer a failed call: find out whose fault it was by stepping one at a time.

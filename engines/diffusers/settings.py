@@ -23,8 +23,9 @@ class DiffusersSettings:
         memory_gib: Models kept loaded, together; the least recently used leave first.
         tile_pixels: Pictures larger than this are decoded in tiles.
         allow_hub: Whether a hub id may be downloaded.
-        accelerate: How CUDA is made faster: `graphs` replays captured networks, `compile` also
-            compiles them (slow to warm up), `off` does neither.
+        accelerate: How CUDA is made faster: `graphs` replays captured networks, `tuned` also
+            tries every convolution algorithm once per shape, `compile` also compiles the
+            transformer blocks (slow to warm up), `off` does none of it.
     """
 
     precision: Precision = "auto"
@@ -37,4 +38,4 @@ class DiffusersSettings:
     memory_gib: float | None = None
     tile_pixels: int | None = None
     allow_hub: bool = False
-    accelerate: Literal["graphs", "compile", "off"] = "graphs"
+    accelerate: Literal["off", "graphs", "tuned", "compile"] = "graphs"

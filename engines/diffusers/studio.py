@@ -18,6 +18,7 @@ from engines.diffusers.library import Library, Shelved
 from engines.diffusers.loader import Loader
 from engines.diffusers.precision import Ladder
 from engines.diffusers.preview import Previews
+from engines.diffusers.replay import Replays
 from engines.diffusers.settings import DiffusersSettings
 from engines.diffusers.snapshot import Snapshots
 from engines.diffusers.stepper import Network, ask_network
@@ -88,6 +89,8 @@ def open_studio(furnishing: Furnishing) -> Iterator[Studio]:
     start = rules.precision if settings.precision == "auto" else settings.precision
     if place.type == "cpu":
         torch.set_num_threads(settings.threads or 1)
+    if place.type == "cuda":
+        torch.backends.cudnn.benchmark = settings.accelerate in {"tuned", "compile"}
     ladder = Ladder(start=start, memory=furnishing.data_dir / "precision.json")
     snapshots = Snapshots(
         folder=furnishing.data_dir / "snapshots", keep_days=settings.snapshot_days
@@ -100,6 +103,7 @@ def open_studio(furnishing: Furnishing) -> Iterator[Studio]:
             device=place,
             rules=rules,
             memory_gib=settings.memory_gib or rules.memory_gib,
+            compiled=rules.graphs and settings.accelerate == "compile",
         )
         yield Studio(
             library=library,
@@ -116,6 +120,7 @@ def open_studio(furnishing: Furnishing) -> Iterator[Studio]:
             guides=Guides(library=library, device=place),
             upscalers=Upscalers(library=library, device=place),
             previews=Previews(library=library, device=place),
+            network=Replays() if rules.graphs and settings.accelerate != "off" else ask_network,
         )
         loader.release()
 

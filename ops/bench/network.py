@@ -1,0 +1,65 @@
+"""Times and profiles the denoising network alone, in the engine's own thread."""
+
+import time
+from typing import Any
+
+import torch
+
+from engines.diffusers.loader import synchronize
+from engines.diffusers.opening import open_session
+from engines.diffusers.plan import make_plan
+from engines.diffusers.session import Session
+from engines.diffusers.stepper import gather, step
+from engines.diffusers.studio import Studio
+from engines.spec import GenerationSpec
+
+_CALLS = 20
+
+
+def _session(studio: Studio, spec: GenerationSpec) -> Session:
+    part = make_plan(spec, studio.library).passes[0]
+    return open_session(
+        part,
+        spec,
+        studio,
+        picture_id="bench",
+        generator=torch.Generator().manual_seed(spec.seed),
+        before=None,
+        kept=None,
+    )
+
+
+def bare_step_seconds(studio: Studio, spec: GenerationSpec, batch: int) -> float:
+    """Seconds of one network call, made again and again with nothing between."""
+    model = studio.library.find(spec.model)
+    checkpoint = studio.loader.get(model)
+    inputs = gather([_session(studio, spec) for _ in range(batch)], checkpoint)
+    studio.network(checkpoint, inputs)
+    synchronize(studio.device)
+    started = time.perf_counter()
+    for _ in range(_CALLS):
+        studio.network(checkpoint, inputs)
+        synchronize(studio.device)
+    return (time.perf_counter() - started) / _CALLS
+
+
+def hottest_kernels(studio: Studio, spec: GenerationSpec, batch: int) -> list[dict[str, Any]]:
+    """Say where the device's time goes in one step of a full batch, largest share first."""
+    model = studio.library.find(spec.model)
+    checkpoint = studio.loader.get(model)
+    sessions = [_session(studio, spec) for _ in range(batch)]
+    step(sessions, checkpoint, network=studio.network, guides=studio.guides)
+    synchronize(studio.device)
+    kinds = [torch.profiler.ProfilerActivity.CPU]
+    if studio.device.type == "cuda":
+        kinds.append(torch.profiler.ProfilerActivity.CUDA)
+    with torch.profiler.profile(activities=kinds) as profile:
+        step(sessions, checkpoint, network=studio.network, guides=studio.guides)
+        synchronize(studio.device)
+    rows = [(event.key, float(event.self_device_time_total)) for event in profile.key_averages()]
+    total = sum(spent for _, spent in rows) or 1.0
+    rows.sort(key=lambda row: -row[1])
+    return [
+        {"kernel": key[:100], "milliseconds": spent / 1e3, "share": spent / total}
+        for key, spent in rows[:12]
+    ]
