@@ -31,12 +31,14 @@ from service.keys import (
     ROUTER,
     SCHEDULER,
     SETTINGS,
+    THUMBS,
 )
 from service.lifespan import drain, lifespan
 from service.metrics import Metrics
 from service.middleware import guard, traced, translated
 from service.resources import Resources
 from service.settings import Settings
+from service.thumbs import Thumbs
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
@@ -75,6 +77,7 @@ def build_app(settings: Settings, parts: Resources) -> web.Application:
     app[CATALOGUE] = parts.catalogue
     app[OBJECTS] = parts.objects
     app[IMAGES] = parts.images
+    app[THUMBS] = Thumbs(folder=settings.data_dir / "thumbs", objects=parts.objects)
     app[KEYS] = parts.keys
     app[CLOCK] = parts.clock
     app[METRICS] = Metrics(scheduler)

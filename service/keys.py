@@ -15,6 +15,7 @@ from service.store.catalogue import Catalogue
 from service.store.images import PictureStore
 from service.store.journal import Journal
 from service.store.keys import Keys
+from service.thumbs import Thumbs
 
 SETTINGS = web.AppKey("settings", Settings)
 SCHEDULER = web.AppKey("scheduler", Scheduler)
@@ -28,4 +29,5 @@ OBJECTS = web.AppKey("objects", ObjectStore)
 IMAGES = web.AppKey("images", PictureStore)
 KEYS = web.AppKey("keys", Keys)
 FRAMES = web.AppKey("frames", Frames)
+THUMBS = web.AppKey("thumbs", Thumbs)
 METRICS = web.AppKey("metrics", Metrics)

@@ -6,15 +6,16 @@ from aiohttp import web
 
 from scheduler.errors import NotStoredError
 from service.api.body import read_body, read_limit, reply
-from service.keys import CATALOGUE, KEYS, OBJECTS, SETTINGS
+from service.keys import CATALOGUE, KEYS, OBJECTS, SETTINGS, THUMBS
 from service.problems import RequestError
+from service.store.keys import thumb_of
 from service.wire import SelectBody, entry_view
 
 routes = web.RouteTableDef()
 
 _LONGEST_QUERY = 200
 _CURSOR = re.compile(r"[0-9a-f]{0,16}")
-_CACHE = "private, max-age=31536000, immutable"
+CACHE = "private, max-age=31536000, immutable"
 
 
 @routes.get("/api/images/latest")
@@ -82,7 +83,7 @@ async def send_object(request: web.Request, wanted: str) -> web.StreamResponse:
     key = request.app[KEYS].check(wanted)
     objects = request.app[OBJECTS]
     info = await objects.stat(key)
-    headers = {"ETag": f'"{info.etag}"', "Accept-Ranges": "bytes", "Cache-Control": _CACHE}
+    headers = {"ETag": f'"{info.etag}"', "Accept-Ranges": "bytes", "Cache-Control": CACHE}
     if any(tag.value in (info.etag, "*") for tag in request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
     kind = "image/png" if key.endswith(".png") else "application/json"
@@ -99,6 +100,19 @@ async def send_object(request: web.Request, wanted: str) -> web.StreamResponse:
     return web.Response(
         status=206 if partial else 200, body=data, content_type=kind, headers=headers
     )
+
+
+@routes.get("/api/images/thumb/{key:.+}")
+async def thumb(request: web.Request) -> web.Response:
+    """Return the thumbnail of a picture; its bytes never change, so browsers may keep it."""
+    key = request.app[KEYS].check_png(request.match_info["key"])
+    etag = thumb_of(key).rsplit("/", 1)[-1]
+    headers = {"ETag": f'"{etag}"', "Cache-Control": CACHE}
+    if any(tag.value in (etag, "*") for tag in request.if_none_match or ()):
+        await request.app[OBJECTS].stat(key)
+        return web.Response(status=304, headers=headers)
+    body = await request.app[THUMBS].get(key)
+    return web.Response(body=body, content_type="image/webp", headers=headers)
 
 
 def _base(request: web.Request) -> str:

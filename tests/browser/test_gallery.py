@@ -43,7 +43,7 @@ async def test_a_prompt_becomes_a_picture_on_the_page(page: Page, tmp_path: Path
         picture = page.get_by_alt_text("a card & <b>more</b>")
         await expect(picture).to_be_visible()
         assert (
-            await picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 512
+            await picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 320
         )
         await page.get_by_label("Search").fill("nowhere")
         await page.get_by_role("button", name="Search").click()

@@ -73,6 +73,18 @@ async def test_kitty_s_words_are_spoken_when_asked_for(tmp_path: Path) -> None:
         assert fields == {"size", "style"}
 
 
+async def test_a_thumbnail_is_small_and_made_once(client: Client, tmp_path: Path) -> None:
+    artifact = (await client.draw(width=1024, height=512))["artifacts"][0]
+    for _ in range(2):
+        async with client.session.get(artifact["thumb_url"]) as answer:
+            assert answer.content_type == "image/webp"
+            with Image.open(io.BytesIO(await answer.read())) as small:
+                assert small.size == (320, 160)
+    assert len(list((tmp_path / "thumbs").iterdir())) == 1
+    gone = artifact["thumb_url"].replace(".png", "0.png")
+    assert (await client.json("GET", gone))[0] in (400, 404)
+
+
 async def test_a_file_is_sent_in_ranges_and_not_twice(client: Client) -> None:
     artifact = (await client.draw())["artifacts"][0]
     async with client.session.get(artifact["url"], headers={"Range": "bytes=1-3"}) as answer:
