@@ -152,7 +152,7 @@ class FakeInvokeAi:
         await self._sio.enter_room(sid, data["queue_id"])
 
     async def _emit(self, name: str, event: Mapping[str, Any]) -> None:
-        await self._sio.emit(name, event, room="default")
+        await self._sio.emit(name, event, room=event["queue_id"])
 
     async def _version(self, _: web.Request) -> web.Response:
         return web.json_response({"version": self.version})
@@ -212,7 +212,7 @@ class FakeInvokeAi:
         if detail := problems(batch["graph"]):
             return web.json_response({"detail": detail}, status=422)
         if not self.full:
-            self.queue.enqueue(batch)
+            self.queue.enqueue(request.match_info["queue"], batch)
         if self.stage.cuts(Phase.ANSWER):
             return _abort(request)
         numbers = [item.number for item in self._of_batch(batch["batch_id"])]
@@ -269,7 +269,7 @@ class FakeInvokeAi:
         words = f"Queue item with id {number} not found in queue {queue}"
         if item is None:
             return _problem(404, words)
-        if queue != "default":  # the real route catches its own 404
+        if queue != item.queue:  # the real route catches its own 404
             return _problem(500, f"Unexpected error while fetching queue item: 404: {words}")
         return item
 

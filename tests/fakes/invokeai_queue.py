@@ -36,6 +36,7 @@ class FakeItem:
     """A row of the queue's table."""
 
     number: int
+    queue: str
     batch: Mapping[str, Any]
     status: str = "pending"
     begun: bool = False
@@ -53,7 +54,7 @@ class FakeItem:
         """Return what every event about the item carries."""
         return {
             "timestamp": 0,
-            "queue_id": "default",
+            "queue_id": self.queue,
             "item_id": self.number,
             "batch_id": self.batch["batch_id"],
             "origin": self.batch.get("origin"),
@@ -74,7 +75,7 @@ class FakeItem:
             "priority": 0,
             "batch_id": self.batch["batch_id"],
             "destination": self.batch.get("destination"),
-            "queue_id": "default",
+            "queue_id": self.queue,
             **({"started_at": "2026-01-01 00:00:00.000"} if self.begun else {}),
             **({"error_type": self.error[0], "error_message": self.error[1]} if self.error else {}),
             "session": {
@@ -109,9 +110,9 @@ class FakeQueue:
         self._cut = cut
         self._wake = asyncio.Event()
 
-    def enqueue(self, batch: Mapping[str, Any]) -> FakeItem:
+    def enqueue(self, queue: str, batch: Mapping[str, Any]) -> FakeItem:
         """Add an item, whatever else goes by the same batch id."""
-        item = FakeItem(len(self.items) + 1, batch)
+        item = FakeItem(len(self.items) + 1, queue, batch)
         self.items.append(item)
         self._stage.accepted()
         self._wake.set()

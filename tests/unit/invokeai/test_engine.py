@@ -1,0 +1,332 @@
+"""The engine on a fake server: what the engines' common trial does not ask of it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engines.base import EngineName, Feature, Picture, Progress
+from engines.card import test_card as card
+from engines.errors import (
+    EngineDownError,
+    EngineProtocolError,
+    InvalidSpecError,
+    LostError,
+)
+from engines.http import Server
+from engines.inputs import Inputs
+from engines.invokeai.client import Client
+from engines.invokeai.engine import InvokeAiEngine
+from engines.invokeai.waiting import Patience
+from engines.spec import GenerationSpec, Tiling
+from tests.fakes.invokeai import FakeInvokeAi, record
+from tests.fakes.stage import Phase
+from tests.fakes.turn import FreeTurn
+
+SPEC = GenerationSpec(
+    prompt="a lighthouse",
+    model="tiny",
+    width=64,
+    height=48,
+    steps=3,
+    cfg=7.0,
+    seed=41,
+    sampler="euler",
+)
+QUICK = Patience(poll_seconds=0.02, lost_seconds=0.2)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeInvokeAi]:
+    server = FakeInvokeAi()
+    server.install(record("tiny"), record("big", base="sdxl"))
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> Inputs:
+    return Inputs(tmp_path)
+
+
+def make(server: FakeInvokeAi, inputs: Inputs, **more: object) -> InvokeAiEngine:
+    given = {"name": EngineName("invokeai"), "base_url": server.url, "patience": QUICK, **more}
+    return InvokeAiEngine(inputs=inputs, **given)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def engine(server: FakeInvokeAi, inputs: Inputs) -> AsyncIterator[InvokeAiEngine]:
+    engine = make(server, inputs)
+    yield engine
+    await engine.aclose()
+
+
+async def draw(
+    engine: InvokeAiEngine, spec: GenerationSpec = SPEC, turn: FreeTurn | None = None
+) -> tuple[list[Progress], Picture]:
+    progress, pictures = [], []
+    async with aclosing(engine.generate(spec, turn or FreeTurn())) as updates:
+        async for update in updates:
+            match update:
+                case Progress():
+                    progress.append(update)
+                case Picture():
+                    pictures.append(update)
+    [picture] = pictures
+    return progress, picture
+
+
+# -- reporting
+
+
+async def test_every_step_is_reported_once_though_events_come_twice(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    server.queue.twice = True
+    progress, _ = await draw(engine)
+    steps = [p for p in progress if p.phase == "drawing"]
+    assert [p.step for p in steps] == [0, 1, 2, 3]
+    assert all(p.preview and p.preview.startswith(b"\xff\xd8") for p in steps)
+
+
+async def test_a_silent_socket_only_costs_the_progress(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    server.queue.silent = True
+    progress, picture = await draw(engine)
+    assert picture.seed == SPEC.seed
+    assert [(p.step, p.steps) for p in progress if p.phase == "drawing"] == [(3, 3)]
+
+
+async def test_a_paused_worker_is_waited_for(server: FakeInvokeAi, engine: InvokeAiEngine) -> None:
+    server.queue.resume(started=False)
+    async with aclosing(engine.generate(SPEC, FreeTurn())) as updates:
+        assert await anext(updates) == Progress("waiting", 0, 3)
+        server.queue.resume(started=True)
+        assert [u.seed async for u in updates if isinstance(u, Picture)] == [SPEC.seed]
+
+
+# -- submitting
+
+
+async def test_a_full_queue_is_a_lost_engine_and_the_ticket_still_good(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    server.full = True
+    turn = FreeTurn()
+    with pytest.raises(EngineDownError, match="full"):
+        await draw(engine, turn=turn)
+    assert server.stage.begun == 0
+    server.full = False
+    await draw(engine, turn=turn)
+    assert len(turn.tickets) == 1
+
+
+async def test_of_two_items_of_one_batch_the_second_is_cancelled(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    server.stage.on_accept = _once_more(server)
+    _, picture = await draw(engine)
+    assert picture.seed == SPEC.seed
+    assert [item.status for item in server.queue.items] == ["completed", "canceled"]
+
+
+def _once_more(server: FakeInvokeAi) -> Callable[[], None]:
+    """Return a hook that queues what was just queued again, as a repeated request would."""
+
+    def again() -> None:
+        server.stage.on_accept = lambda: None
+        server.queue.enqueue("default", server.queue.items[-1].batch)
+
+    return again
+
+
+async def test_a_ticket_of_another_engine_is_none_of_ours(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    turn = FreeTurn(ticket="comfyui:5f0f2b1a")
+    await draw(engine, turn=turn)
+    assert server.stage.begun == 1
+    assert str(turn.ticket).startswith("invokeai:job-0-")
+
+
+async def test_a_picture_that_was_finished_meanwhile_is_only_fetched(
+    server: FakeInvokeAi, engine: InvokeAiEngine, inputs: Inputs
+) -> None:
+    turn = FreeTurn()
+    _, first = await draw(engine, turn=turn)
+    heir = make(server, inputs)
+    _, again = await draw(heir, turn=FreeTurn(ticket=turn.ticket))
+    assert again.png == first.png
+    assert server.stage.begun == 1
+    await heir.aclose()
+
+
+async def test_a_failure_that_happened_meanwhile_is_told_once(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    server.stage.cut(Phase.ANSWER)
+    server.stage.error = "out_of_memory"
+    turn = FreeTurn()
+    with pytest.raises(Exception, match="CUDA out of memory"):
+        await draw(engine, turn=turn)
+    assert turn.ticket == ""
+    await draw(engine, turn=turn)
+    assert server.stage.begun == 2
+
+
+async def test_an_item_that_was_deleted_is_lost_and_drawn_anew(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    server.queue.resume(started=False)
+    turn = FreeTurn()
+    async with aclosing(engine.generate(SPEC, turn)) as updates:
+        assert await anext(updates) == Progress("waiting", 0, 3)
+        server.queue.items.clear()
+        with pytest.raises(EngineDownError, match="vanished"):
+            await anext(updates)
+    assert turn.ticket == ""
+
+
+async def test_a_server_that_lost_its_work_is_asked_again(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    server.queue.crashes = True
+    turn = FreeTurn()
+    with pytest.raises(LostError):
+        await draw(engine, turn=turn)
+    _, picture = await draw(engine, turn=turn)
+    assert picture.seed == SPEC.seed
+    assert server.stage.begun == 2
+
+
+# -- what it sends along
+
+
+async def test_pictures_are_uploaded_once_each_and_a_mask_is_turned_over(
+    server: FakeInvokeAi, engine: InvokeAiEngine, inputs: Inputs
+) -> None:
+    image = inputs.keep(card(width=80, height=48, seed=3), field="init_image")
+    mask = inputs.keep(card(width=80, height=48, seed=4), field="mask")
+    _, picture = await draw(engine, replace(SPEC, init_image=image, mask=mask))
+    assert [category for _, category in server.uploads] == ["user", "mask"]
+    assert server.queue.images["upload-1.png"] == inputs.read(image)
+    assert server.queue.images["upload-2.png"] != inputs.read(mask)
+    assert picture.shortfalls == ()
+
+
+async def test_a_board_is_found_by_name_or_made(server: FakeInvokeAi, inputs: Inputs) -> None:
+    for name, key in (("board-1", "board-1"), ("Old", "board-1"), ("New", "board-2")):
+        engine = make(server, inputs, board=name)
+        await draw(engine, turn=FreeTurn(picture_id=name))
+        graph = server.queue.items[-1].batch["graph"]
+        assert [n["board"] for n in graph["nodes"].values() if "board" in n] == [{"board_id": key}]
+        await engine.aclose()
+
+
+async def test_facts_tell_how_to_draw_it_again(engine: InvokeAiEngine) -> None:
+    _, picture = await draw(engine, replace(SPEC, prompt="a (cat:1.2)"))
+    assert picture.facts["model_hash"] == "blake3:mainsd-1tiny"
+    assert picture.facts["engine_version"] == "6.14.2"
+    assert picture.facts["prompt"] == "a (cat)1.200"
+
+
+# -- what the server is
+
+
+async def test_a_node_that_is_missing_costs_a_feature_and_the_specs_that_need_it(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    server.lacks = frozenset({"seamless"})
+    assert (await engine.probe()).ok
+    assert Feature.TILING not in engine.capabilities.features
+    with pytest.raises(InvalidSpecError, match="seamless"):
+        await draw(engine, replace(SPEC, tiling=Tiling.BOTH))
+    assert server.stage.begun == 0
+
+
+async def test_a_node_that_every_picture_needs_makes_it_unfit(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    server.lacks = frozenset({"l2i"})
+    health = await engine.probe()
+    assert not health.ok
+    assert "l2i" in health.detail
+
+
+async def test_an_update_of_the_server_is_noticed(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    assert (await engine.probe()).version == "6.14.2"
+    server.version, server.lacks = "6.15.0", frozenset({"seamless"})
+    assert (await engine.probe()).version == "6.15.0"
+    assert Feature.TILING not in engine.capabilities.features
+
+
+@pytest.mark.parametrize("version", ["5.15.0", "5.6.0rc1"])
+async def test_an_old_release_is_unfit(
+    server: FakeInvokeAi, engine: InvokeAiEngine, version: str
+) -> None:
+    server.version = version
+    health = await engine.probe()
+    assert not health.ok
+    assert version in health.detail
+
+
+async def test_a_server_with_users_wants_a_token_or_credentials(
+    server: FakeInvokeAi, engine: InvokeAiEngine, inputs: Inputs
+) -> None:
+    server.login = ("kitty@example.org", "secret")
+    with pytest.raises(EngineProtocolError, match="401"):
+        await draw(engine)
+    known = make(server, inputs, credentials=server.login, token="worn out")
+    await draw(known)
+    await known.aclose()
+    wrong = make(server, inputs, credentials=("kitty@example.org", "guess"))
+    assert not (await wrong.probe()).ok
+    await wrong.aclose()
+
+
+async def test_a_queue_of_our_own_has_its_own_items_and_events(
+    server: FakeInvokeAi, inputs: Inputs
+) -> None:
+    engine = make(server, inputs, queue_id="kitty")
+    progress, _ = await draw(engine)
+    assert {item.queue for item in server.queue.items} == {"kitty"}
+    assert [p.step for p in progress if p.phase == "drawing"] == [0, 1, 2, 3]
+    other = Client(server=Server(base_url=server.url))
+    with pytest.raises(EngineProtocolError, match="500"):
+        await other.item(1)
+    await other.aclose()
+    await engine.aclose()
+
+
+# -- its memory
+
+
+async def test_memory_is_taken_while_the_worker_rests(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    await engine.release_memory()
+    assert server.emptied == 1
+    assert server.queue.started
+
+
+async def test_a_worker_that_was_paused_stays_paused(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    server.queue.resume(started=False)
+    await engine.release_memory()
+    assert server.emptied == 1
+    assert not server.queue.started
+
+
+async def test_a_server_that_is_down_holds_nothing(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    await server.stop()
+    await engine.release_memory()
+    assert server.emptied == 0
