@@ -16,6 +16,7 @@ class Drawing:
 
     Attributes:
         work: What it wants next; None before it has begun and after it has ended.
+        ended: Whether the thread has nothing to do with it any more.
     """
 
     def __init__(self, order: Order) -> None:
@@ -24,11 +25,8 @@ class Drawing:
         self._life: Life | None = None
         self._running: Generator[Work, None, Drawn] | None = None
         self._told: Phase | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether the thread has nothing to do with it any more."""
-        return self.order.freed.done()
+        self._news: Drawn | Died | None = None
+        self.ended = False
 
     @property
     def group(self) -> Group | None:
@@ -87,8 +85,13 @@ class Drawing:
         if self._running is not None:
             self._running.close()
 
+    def let_go(self) -> None:
+        """Tell who waits for it that it has ended; its turn must have been left by then."""
+        if self._news is not None:
+            self.order.mailbox.post(self._news)
+        self.order.freed.set_result(None)
+
     def _end(self, news: Drawn | Died | None) -> None:
         self.work = None
-        if news is not None:
-            self.order.mailbox.post(news)
-        self.order.freed.set_result(None)
+        self._news = news
+        self.ended = True

@@ -14,6 +14,7 @@ def facts_of(spec: GenerationSpec, plan: Plan, studio: Studio) -> dict[str, Json
     """Return the facts of a picture, without the digests, which are counted elsewhere."""
     model = plan.passes[0].model
     return {
+        "engine_version": importlib.metadata.version("diffusers"),
         "model": model.info.name,
         "base": model.info.base,
         "sampler": spec.sampler,

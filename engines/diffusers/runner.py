@@ -32,7 +32,7 @@ class Runner:
         for drawing in self._drawings:
             if drawing.order.cancelled and not drawing.ended:
                 drawing.cancel()
-        self._drawings = [drawing for drawing in self._drawings if not drawing.ended]
+        self._let_go()
         ranked = sorted(self._drawings, key=Drawing.rank)
         with ExitStack() as turns:
 
@@ -45,6 +45,7 @@ class Runner:
 
             chosen = choose(ranked, enters=enters, limit=self._studio.batches.limit)
             self._work(chosen)
+        self._let_go()
         return bool(chosen)
 
     def close(self) -> None:
@@ -52,6 +53,14 @@ class Runner:
         for drawing in self._drawings:
             if not drawing.ended:
                 drawing.stop(EngineDownError("the engine is closed"))
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Hand back the pictures that have ended; nobody may hear of it inside their turns."""
+        for drawing in self._drawings:
+            if drawing.ended:
+                drawing.let_go()
+        self._drawings = [drawing for drawing in self._drawings if not drawing.ended]
 
     def _work(self, chosen: Sequence[Drawing]) -> None:
         """Do what the chosen pictures want next; their turns are held."""
