@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from service.cli import options, output
 from service.cli.client import Address, connect
@@ -32,13 +32,12 @@ async def _models(address: Address, *, refresh: bool, as_json: bool) -> None:
     if as_json:
         output.print_json(answer)
         return
-    table = Table("model", "kind", "family", "engine", "draws", box=None, pad_edge=False)
+    rows = []
     for model in answer["items"]:
         name = f"{model['name']}{' (loaded)' if model.get('loaded') else ''}"
-        cells = (name, model["kind"], model.get("base", ""), model["engine"], _draws(model))
-        table.add_row(*(escape(str(cell)) for cell in cells))
+        rows.append((name, model["kind"], model.get("base", ""), model["engine"], _draws(model)))
     console = output.results()
-    console.print(table)
+    console.print(output.columns(("model", "kind", "family", "engine", "draws"), rows))
     for engine, why in answer.get("errors", {}).items():
         console.print(f"[red]{escape(engine)}[/]  {escape(str(why))}")
 
@@ -64,15 +63,12 @@ async def _engines(address: Address, *, as_json: bool) -> None:
     if as_json:
         output.print_json(answer)
         return
-    table = Table(
-        "engine", "health", "gpu", "drawing", "waiting", "loaded", box=None, pad_edge=False
-    )
+    rows = []
     for engine in answer["items"]:
         state = str(engine["state"])
-        health = f"[{_COLOURS.get(state, 'cyan')}]{_HEALTH.get(state, state)}[/]"
-        if engine.get("reason"):
-            health += f" {escape(str(engine['reason']))}"
+        health = Text(_HEALTH.get(state, state), _COLOURS.get(state, "cyan"))
         counts = (str(engine["drawing"]), str(engine["waiting"]))
-        loaded = escape(str(engine.get("loaded_model") or ""))
-        table.add_row(escape(engine["engine"]), health, escape(engine["gpu"]), *counts, loaded)
-    output.results().print(table)
+        loaded, why = str(engine.get("loaded_model") or ""), str(engine.get("reason") or "")
+        rows.append((engine["engine"], health, engine["gpu"], *counts, loaded, why))
+    titles = ("engine", "health", "gpu", "drawing", "waiting", "loaded", "why")
+    output.results().print(output.columns(titles, rows))

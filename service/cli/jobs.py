@@ -5,6 +5,7 @@ from collections.abc import Callable
 import typer
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from service.cli import options, output
 from service.cli.client import Address, connect
@@ -68,13 +69,17 @@ async def _jobs(address: Address, limit: int, state: str | None, *, as_json: boo
     if as_json:
         output.print_json(page)
         return
-    table = Table("job", "state", "done", "engine", "prompt", box=None, pad_edge=False)
-    for job in page["items"]:
-        colour = _COLOURS.get(job["state"], "cyan")
-        done = f"{job['progress']:.0%}"
-        name = f"[{colour}]{job['state']}[/]"
-        table.add_row(job["job_id"], name, done, escape(job["engine"]), escape(job["prompt"]))
-    output.results().print(table)
+    output.results().print(table(page["items"]))
+
+
+def table(items: list[Job]) -> Table:
+    """Return a list of jobs for a terminal."""
+    rows = []
+    for job in items:
+        state = Text(job["state"], _COLOURS.get(job["state"], "cyan"))
+        prompt = " ".join(job["prompt"].split())
+        rows.append((job["job_id"], state, f"{job['progress']:.0%}", job["engine"], prompt))
+    return output.columns(("job", "state", "done", "engine", "prompt"), rows)
 
 
 def _print(job: Job, *, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import typer
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from service.cli import listing, options, output
 from service.cli.client import Address, Images, connect
@@ -53,7 +54,7 @@ async def _list(address: Address, wanted: Wanted, *, as_json: bool) -> None:
     if not items:
         console.print('No pictures. Draw one: kitty-cli images.generate "a lighthouse at dusk"')
     elif console.is_terminal:
-        console.print(_table(items))
+        console.print(table(items))
         console.print(f"[dim]gallery  {address.url('vision')}[/]")
     else:
         for number, item in enumerate(items, 1):
@@ -72,16 +73,13 @@ def _cells(item: StoredPicture) -> tuple[str, str, str, str, str, str]:
     )
 
 
-def _table(items: list[StoredPicture]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("#", justify="right", style="cyan")
-    table.add_column("picture", style="green", no_wrap=True)
-    table.add_column("size", style="dim", no_wrap=True)
-    table.add_column("prompt", ratio=1, no_wrap=True, overflow="ellipsis")
+def table(items: list[StoredPicture]) -> Table:
+    """Return the list for a terminal."""
+    rows = []
     for number, item in enumerate(items, 1):
         key, size, _, _, _, prompt = _cells(item)
-        table.add_row(str(number), escape(key), size, escape(prompt))
-    return table
+        rows.append((Text(str(number), "cyan"), Text(key, "green"), Text(size, "dim"), prompt))
+    return output.columns(("#", "picture", "size", "prompt"), rows)
 
 
 def select(
