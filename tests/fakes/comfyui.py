@@ -47,6 +47,7 @@ class FakeComfyUi:
         asked: Method and path of every request, in order.
         bodies: Everything that was posted to `/prompt`.
         hiccups: Looks at the history that the server is yet to answer with an error.
+        drops: Looks at the history that it is yet to answer by hanging up.
         door: While it is clear, prompts have arrived but are not taken in.
     """
 
@@ -54,7 +55,7 @@ class FakeComfyUi:
         self.manners = manners or Manners()
         self.stage = Stage()
         self.shelf = Shelf()
-        self.hiccups = 0
+        self.hiccups = self.drops = 0
         self.door = asyncio.Event()
         self.door.set()
         self.sockets = Sockets()
@@ -163,6 +164,9 @@ class FakeComfyUi:
         return web.json_response(answer)
 
     async def _history(self, request: web.Request) -> web.Response:
+        if self.drops > 0:
+            self.drops -= 1
+            return broken(request)
         if self.hiccups > 0:
             self.hiccups -= 1
             return web.Response(status=500)

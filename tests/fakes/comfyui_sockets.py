@@ -20,6 +20,7 @@ class Sockets:
         twice: Send every frame twice.
         untold: Kinds of events that are never sent.
         negotiates: Heed what clients say of their features; releases before 2025 did not.
+        greeted: What the first frame of each client was.
         sent: Events, also those that went to nobody.
         flags: Whether a client's first frame told its features; else it gets the old previews.
     """
@@ -30,6 +31,7 @@ class Sockets:
     negotiates: bool = True
     open: dict[str, web.WebSocketResponse] = field(default_factory=dict)
     flags: dict[str, bool] = field(default_factory=dict)
+    greeted: list[str] = field(default_factory=list)
     sent: Diary = field(default_factory=Diary)
 
     async def serve(
@@ -50,6 +52,7 @@ class Sockets:
             async for message in socket:
                 if message.type is WSMsgType.TEXT and first:
                     said = orjson.loads(message.data)
+                    self.greeted.append(said["type"])
                     self.flags[client_id] = self.negotiates and said["type"] == "feature_flags"
                 first = False
         finally:

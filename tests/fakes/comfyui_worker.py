@@ -57,6 +57,7 @@ class Worker:
         history_gate: While it is clear, a prompt has been called a success but is in no history.
         deaf: Orders to stop that get lost, as those do that come before a prompt has really been
             queued or begun.
+        previews: The format of previews.
         ran: The nodes that were run, not those that were cached.
     """
 
@@ -69,6 +70,7 @@ class Worker:
         self.files: dict[tuple[str, str, str], bytes] = {}
         self.loaded = False
         self.deaf = 0
+        self.previews = "JPEG"
         self.ran: list[str] = []
         self.history_gate = asyncio.Event()
         self.history_gate.set()
@@ -217,7 +219,7 @@ class Worker:
             state = {"value": step, "max": steps, "state": "running", "node_id": node}
             nodes = {"prompt_id": item.prompt_id, "nodes": {node: state}}
             await self._send("progress_state", nodes, item.client_id)
-            await self._send("preview", _preview(item, node), item.client_id)
+            await self._send("preview", _preview(item, node, self.previews), item.client_id)
             if self.stage.cuts(Phase.DRAWING):
                 self._cut()
             await self.stage.stepped(item.interrupted)
@@ -248,11 +250,11 @@ class Worker:
         return {"images": [{"filename": filename, "subfolder": subfolder, "type": folder}]}
 
 
-def _preview(item: Item, node: str) -> bytes:
+def _preview(item: Item, node: str, kind: str) -> bytes:
     """Return a frame of event 4, which the server sends as event 1 to who knows no better."""
-    about = {"node_id": node, "prompt_id": item.prompt_id, "image_type": "image/jpeg"}
+    about = {"node_id": node, "prompt_id": item.prompt_id, "image_type": f"image/{kind.lower()}"}
     text = json.dumps(about).encode()
-    return struct.pack(">II", 4, len(text)) + text + _encoded(Image.new("RGB", (8, 8)), "JPEG")
+    return struct.pack(">II", 4, len(text)) + text + _encoded(Image.new("RGB", (8, 8)), kind)
 
 
 def _encoded(picture: Image.Image, kind: str) -> bytes:

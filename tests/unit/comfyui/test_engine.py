@@ -11,9 +11,13 @@ import pytest
 
 from engines.base import Picture, Progress
 from engines.card import test_card as card
+from engines.comfyui.client import Client
 from engines.comfyui.engine import ComfyUiEngine
+from engines.comfyui.resolver import Resolver
+from engines.comfyui.template import read_template
 from engines.comfyui.ticket import read_ticket
 from engines.errors import EngineDownError, EngineError, InvalidSpecError, LostError
+from engines.http import Server
 from engines.inputs import Inputs
 from engines.spec import Control, GenerationSpec, Hires, Lora, Upscale
 from tests.contract.bench_comfyui import SPEC, TIMING, engine_on
@@ -178,6 +182,26 @@ async def test_previews_are_ours_whether_they_say_so_or_not(
         previews = [p.preview for p in told if p.preview]
         assert previews
         assert all(preview.startswith(b"\xff\xd8") for preview in previews)
+
+
+async def test_previews_that_name_their_prompt_are_asked_for(
+    server: FakeComfyUi, engine: ComfyUiEngine
+) -> None:
+    await draw(engine)
+    assert server.sockets.greeted == ["feature_flags"]
+
+
+async def test_previews_of_other_formats_become_jpegs(
+    server: FakeComfyUi, engine: ComfyUiEngine
+) -> None:
+    server.worker.previews = "PNG"
+    server.stage.hold()
+    async with aclosing(engine.generate(SPEC, FreeTurn())) as updates:
+        async for update in updates:
+            assert isinstance(update, Progress)
+            if update.preview:
+                assert update.preview.startswith(b"\xff\xd8")
+                break
 
 
 async def test_another_prompt_is_waited_for_and_tells_nothing(
@@ -417,6 +441,21 @@ async def test_somebody_elses_interrupt_makes_the_picture_to_be_drawn_again(
     assert server.worker.history == {}
 
 
+async def test_work_on_a_server_that_cannot_be_reached_is_left_alone_and_found_again(
+    server: FakeComfyUi, engine: ComfyUiEngine
+) -> None:
+    server.stage.hold()
+    server.drops = TIMING.lost_looks
+    turn = FreeTurn()
+    with pytest.raises(EngineDownError):
+        await draw(engine, turn=turn)
+    await server.stage.drawing()
+    assert server.stage.busy
+    server.stage.release()
+    await draw(engine, turn=turn)
+    assert server.stage.begun == server.stage.finished == 1
+
+
 @both_kinds
 async def test_a_restart_that_forgets_everything_is_a_lost_engine(
     server: FakeComfyUi, engine: ComfyUiEngine
@@ -475,6 +514,21 @@ async def test_a_workflow_that_draws_another_size_says_so(
     assert (picture.width, picture.height) == (96, 80)
     assert [(s.code, s.field) for s in picture.shortfalls] == [("size_changed", "width")]
     await engine.aclose()
+
+
+async def test_a_sampler_that_only_the_workflow_knows_stays_where_it_is(
+    server: FakeComfyUi, tmp_path: Path
+) -> None:
+    graph = classic(n3__sampler_name="authors_own")
+    template = read_template("own", json.dumps(graph).encode())
+    client = Client(server=Server(base_url=server.url))
+    resolver = Resolver(client=client, inputs=Inputs(tmp_path))
+    spec = replace(SPEC, model=template.model, sampler=template.defaults.sampler)
+    assert (await resolver.template_names(spec, "1", template)).sampler == ""
+    other = replace(spec, sampler="euler_a")
+    names = await resolver.template_names(other, "1", template)
+    assert (names.sampler, names.scheduler) == ("euler_ancestral", "normal")
+    await client.aclose()
 
 
 async def test_an_unsound_workflow_for_everything_makes_the_engine_unhealthy(

@@ -29,7 +29,7 @@ def test_a_file_is_found_by_the_most_literal_reading(wanted: str, found: str) ->
 
 
 def test_a_name_that_fits_several_files_is_refused_with_all_of_them() -> None:
-    with pytest.raises(ModelNotFoundError, match=r"sd/base.*xl/base"):
+    with pytest.raises(ModelNotFoundError, match=r"may be any of sd/base.*xl/base"):
         find_file("base", FILES, what="checkpoint", field="model")
 
 
