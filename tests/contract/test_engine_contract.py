@@ -219,6 +219,22 @@ async def test_closing_before_the_work_was_sent_sends_nothing(bench: Bench, serv
 
 
 @http_engines
+async def test_closing_while_the_work_is_being_sent_leaves_nothing_behind(
+    bench: Bench, server: Server
+) -> None:
+    server.stage.hold()
+    turn = FreeTurn()
+    reader = asyncio.create_task(drain(bench.engine.generate(bench.spec, turn)))
+    server.stage.on_accept = lambda: (reader.cancel(), None)[1]  # before the answer is on its way
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    assert server.stage.begun == 1
+    assert server.stage.finished == 0
+    assert not bench.busy()
+    assert not turn.held
+
+
+@http_engines
 async def test_after_a_cancelled_picture_the_next_is_its_own(bench: Bench, server: Server) -> None:
     server.stage.hold()
     updates = await begin(bench, FreeTurn())
