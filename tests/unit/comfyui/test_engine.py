@@ -445,10 +445,11 @@ async def test_work_on_a_server_that_cannot_be_reached_is_left_alone_and_found_a
     server: FakeComfyUi, engine: ComfyUiEngine
 ) -> None:
     server.stage.hold()
-    server.drops = TIMING.lost_looks
+    server.drops = 1000
     turn = FreeTurn()
     with pytest.raises(EngineDownError):
         await draw(engine, turn=turn)
+    server.drops = 0
     await server.stage.drawing()
     assert server.stage.busy
     server.stage.release()
