@@ -31,7 +31,7 @@ class Work:
         self._owner = owner
         self._patience = patience
         self._destination = f"kitty-images:{turn.picture_id}"
-        self._batch = _batch_of(turn.ticket, owner)
+        self._batch = _batch_of(turn, owner)
         self._item: Item | None = None
         self._sent = False
         self._heard = self._changed = self._polled = 0.0
@@ -216,10 +216,14 @@ class Work:
         )
 
 
-def _batch_of(ticket: str | None, owner: str) -> str:
-    """Return the batch that a ticket names, empty for another engine's ticket, or none."""
-    prefix = f"{owner}:"
-    return ticket.removeprefix(prefix) if ticket and ticket.startswith(prefix) else ""
+def _batch_of(turn: Turn, owner: str) -> str:
+    """Return the batch that the turn's ticket names.
+
+    Empty without a ticket, and for one of another engine's or of another picture's.
+    """
+    prefix = f"{owner}:{turn.picture_id}-"
+    ticket = turn.ticket or ""
+    return ticket.removeprefix(f"{owner}:") if ticket.startswith(prefix) else ""
 
 
 def _now() -> float:

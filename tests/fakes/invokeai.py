@@ -55,6 +55,8 @@ class FakeInvokeAi:
         boards: Id → name.
         uploads: Name and category of every uploaded picture.
         emptied: How often the model cache was emptied.
+        deaf: How many questions about an item are cut off.
+        looked: Set whenever somebody asks what the worker does.
     """
 
     def __init__(self) -> None:
@@ -66,6 +68,8 @@ class FakeInvokeAi:
         self.boards = {"board-1": "Old"}
         self.uploads: list[tuple[str, str]] = []
         self.emptied = 0
+        self.deaf = 0
+        self.looked = asyncio.Event()
         self.url = ""
         self._sio = socketio.AsyncServer(async_mode="aiohttp", monitor_clients=False)
         self._sio.on("subscribe_queue", self._subscribe)
@@ -229,6 +233,7 @@ class FakeInvokeAi:
     async def _status(self, request: web.Request) -> web.Response:
         running = [i.number for i in self.queue.items if i.status == "in_progress"]
         queue = {"queue_id": request.match_info["queue"], "item_id": next(iter(running), None)}
+        self.looked.set()
         processor = {"is_started": self.queue.started, "is_processing": self.queue.processing}
         return web.json_response({"queue": queue, "processor": processor})
 
@@ -242,6 +247,9 @@ class FakeInvokeAi:
         return web.json_response({"queue_id": "default", "total": len(items)})
 
     async def _item(self, request: web.Request) -> web.Response:
+        if self.deaf:
+            self.deaf -= 1
+            return _abort(request)
         item = self._find(request)
         return item if isinstance(item, web.Response) else web.json_response(item.row())
 

@@ -1,6 +1,7 @@
 """The engine on a fake server: what the engines' common trial does not ask of it."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -144,10 +145,11 @@ def _once_more(server: FakeInvokeAi) -> Callable[[], None]:
     return again
 
 
-async def test_a_ticket_of_another_engine_is_none_of_ours(
-    server: FakeInvokeAi, engine: InvokeAiEngine
+@pytest.mark.parametrize("ticket", ["comfyui:job-0-5f0f2b1a", "5f0f2b1a", "invokeai:job-7-5f0f"])
+async def test_a_ticket_of_another_engine_or_picture_is_none_of_ours(
+    server: FakeInvokeAi, engine: InvokeAiEngine, ticket: str
 ) -> None:
-    turn = FreeTurn(ticket="comfyui:5f0f2b1a")
+    turn = FreeTurn(ticket=ticket)
     await draw(engine, turn=turn)
     assert server.stage.begun == 1
     assert str(turn.ticket).startswith("invokeai:job-0-")
@@ -163,6 +165,47 @@ async def test_a_picture_that_was_finished_meanwhile_is_only_fetched(
     assert again.png == first.png
     assert server.stage.begun == 1
     await heir.aclose()
+
+
+async def test_a_picture_that_was_cancelled_meanwhile_is_drawn_anew_under_another_name(
+    server: FakeInvokeAi, engine: InvokeAiEngine, inputs: Inputs
+) -> None:
+    server.stage.hold()
+    before = FreeTurn()
+    updates = engine.generate(SPEC, before)
+    assert await anext(updates)
+    await server.stage.drawing()
+    await updates.aclose()
+    server.stage.release()
+    heir = make(server, inputs)
+    after = FreeTurn(ticket=before.ticket)
+    _, picture = await draw(heir, turn=after)
+    assert picture.seed == SPEC.seed
+    assert [item.status for item in server.queue.items] == ["canceled", "completed"]
+    assert after.ticket != before.ticket
+    await heir.aclose()
+
+
+async def test_a_short_absence_of_the_server_is_forgiven(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    server.stage.cut(Phase.DRAWING)
+    server.deaf = 2
+    turn = FreeTurn()
+    _, picture = await draw(engine, turn=turn)
+    assert picture.seed == SPEC.seed
+    assert server.deaf == 0
+    assert server.stage.begun == 1
+    assert len(turn.tickets) == 1
+
+
+async def test_a_picture_whose_bytes_break_off_is_fetched_again(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    server.stage.cut(Phase.FETCHING)
+    _, picture = await draw(engine)
+    assert picture.seed == SPEC.seed
+    assert not server.stage.cuts(Phase.FETCHING)
 
 
 async def test_a_failure_that_happened_meanwhile_is_told_once(
@@ -201,6 +244,55 @@ async def test_a_server_that_lost_its_work_is_asked_again(
     _, picture = await draw(engine, turn=turn)
     assert picture.seed == SPEC.seed
     assert server.stage.begun == 2
+
+
+# -- stopping
+
+
+async def test_closing_asks_until_the_worker_is_free(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    server.stage.hold()
+    server.stage.linger()
+    updates = engine.generate(SPEC, FreeTurn())
+    async for update in updates:
+        if isinstance(update, Progress) and update.step:
+            break
+    closing = asyncio.ensure_future(updates.aclose())
+    for _ in range(3):
+        server.looked.clear()
+        look = asyncio.ensure_future(server.looked.wait())
+        await asyncio.wait([closing, look], return_when=asyncio.FIRST_COMPLETED)
+        look.cancel()
+        assert not closing.done(), "it left while the worker was still at the cancelled picture"
+    assert server.queue.items[0].status == "canceled"
+    server.stage.let_go()
+    await closing
+    assert not server.queue.processing
+
+
+async def test_a_picture_that_still_waits_is_cancelled_without_waiting_for_others(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    server.stage.hold()
+    other = server.queue.enqueue("default", {"batch_id": "other", "graph": _graph()})
+    await server.stage.drawing()
+    updates = engine.generate(SPEC, FreeTurn())
+    assert await anext(updates) == Progress("waiting", 0, 3)
+    await updates.aclose()
+    assert [item.status for item in server.queue.items] == ["in_progress", "canceled"]
+    assert not server.queue.items[1].begun
+    server.queue.cancel(other)
+
+
+def _graph() -> Mapping[str, object]:
+    """Return somebody else's graph: a picture of three steps."""
+    nodes = {
+        "noise": {"type": "noise", "width": 64, "height": 64, "seed": 1, "is_intermediate": True},
+        "denoise": {"type": "denoise_latents", "steps": 3, "is_intermediate": True},
+        "out": {"type": "l2i", "is_intermediate": False},
+    }
+    return {"nodes": nodes, "edges": []}
 
 
 # -- what it sends along
