@@ -85,9 +85,12 @@ def _usual(settings: EngineSettings) -> list[EngineConfig]:
 
 def _gpu(config: EngineConfig) -> str:
     """Return the name of the GPU that an engine draws on."""
-    if config.gpu:
-        return config.gpu
-    host = urlsplit(config.url).hostname if config.url else None
+    return config.gpu or gpu_of(config.url)
+
+
+def gpu_of(url: str | None) -> str:
+    """Return the name of the GPU that a server is taken to be on: this machine's, or its host's."""
+    host = urlsplit(url).hostname if url else None
     return LOCAL_GPU if host is None or host in _LOCAL_HOSTS else host
 
 

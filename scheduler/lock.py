@@ -27,6 +27,9 @@ class DeviceLock(Protocol):
     async def give_back(self) -> None:
         """Release it if it is still ours."""
 
+    async def aclose(self) -> None:
+        """Forget its keeper; raises nothing, and may be called twice."""
+
 
 class Ownership(StrEnum):
     """How we stand with other processes."""
@@ -113,6 +116,7 @@ class Owner:
         finally:
             if self.state is Ownership.OURS:
                 await self._give_back()
+            await self._lock.aclose()
 
     async def _step(self) -> float | None:
         """Do what is to be done now; return after how many seconds to look again."""

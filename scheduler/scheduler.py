@@ -72,11 +72,6 @@ class Scheduler:
         return MappingProxyType(self._stations)
 
     @property
-    def gpus(self) -> Mapping[str, Gpu]:
-        """The devices that the engines draw on."""
-        return {station.gpu.name: station.gpu for station in self._stations.values()}
-
-    @property
     def paused(self) -> bool:
         """Whether no job is begun at present."""
         return self._dispatch.paused
@@ -89,8 +84,6 @@ class Scheduler:
     async def start(self) -> None:
         """Take up what the journal left over, and begin."""
         await self._intake.start()
-        for gpu in self.gpus.values():
-            await gpu.start()
         async for jobs in self._journal.unfinished():
             for job in jobs:
                 self._take_up(job)
@@ -108,8 +101,6 @@ class Scheduler:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         self._loops.clear()
-        for gpu in self.gpus.values():
-            await gpu.aclose()
 
     async def submit(self, ask: Ask) -> tuple[Job, bool]:
         """Accept a job durably; return it, and whether an earlier request had made it.

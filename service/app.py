@@ -9,12 +9,11 @@ from aiohttp import web
 from engines.base import EngineName
 from engines.models import Models
 from engines.router import Router
-from scheduler.gpu import Gpu
 from scheduler.intake import Limits
 from scheduler.scheduler import Scheduler
 from scheduler.station import Station
 from service import gallery, live
-from service.api import about, images, jobs
+from service.api import about, gpu, images, jobs
 from service.drafts import Drafts
 from service.frames import Frames
 from service.keys import (
@@ -22,9 +21,11 @@ from service.keys import (
     CLOCK,
     DRAFTS,
     FRAMES,
+    GPUS,
     IMAGES,
     JOURNAL,
     KEYS,
+    LLM,
     METRICS,
     MODELS,
     OBJECTS,
@@ -38,6 +39,7 @@ from service.metrics import Metrics
 from service.middleware import guard, traced, translated
 from service.resources import Resources
 from service.settings import Settings
+from service.sharing import build_gpus, build_proxy
 from service.thumbs import Thumbs
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -46,7 +48,8 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 def build_app(settings: Settings, parts: Resources) -> web.Application:
     """Wire the parts together."""
     models = Models({name: built.engine for name, built in parts.engines.items()})
-    gpus = {name: Gpu(name) for name in {built.gpu for built in parts.engines.values()}}
+    on = [built.gpu for built in parts.engines.values()]
+    gpus = build_gpus(settings, on, clock=parts.clock)
     stations: dict[EngineName, Station] = {}
     router = Router(
         engines=parts.engines,
@@ -69,6 +72,8 @@ def build_app(settings: Settings, parts: Resources) -> web.Application:
         client_max_size=int(settings.max_body_mb * 2**20),
     )
     app[SETTINGS] = settings
+    app[GPUS] = gpus
+    app[LLM] = build_proxy(settings, gpus)
     app[SCHEDULER] = scheduler
     app[MODELS] = models
     app[ROUTER] = router
@@ -82,10 +87,16 @@ def build_app(settings: Settings, parts: Resources) -> web.Application:
     app[CLOCK] = parts.clock
     app[METRICS] = Metrics(scheduler)
     app[FRAMES] = Frames(settings.status_words)
-    for table in (jobs.routes, images.routes, about.routes, live.routes, gallery.routes):
-        app.add_routes(table)
-    app.add_routes([web.get(f"/{settings.s3_bucket}/{{key:.+}}", images.file)])
+    _add_routes(app)
     aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
     app.cleanup_ctx.append(lifespan)
     app.on_shutdown.append(drain)
     return app
+
+
+def _add_routes(app: web.Application) -> None:
+    """Say which path leads where."""
+    for part in (jobs, images, gpu, about, live, gallery):
+        app.add_routes(part.routes)
+    app.add_routes([web.route("*", "/llm/{server}/{path:.*}", app[LLM].handle)])
+    app.add_routes([web.get(f"/{app[SETTINGS].s3_bucket}/{{key:.+}}", images.file)])

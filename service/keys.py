@@ -1,13 +1,17 @@
 """The typed keys under which the application holds its parts."""
 
+from collections.abc import Mapping
+
 from aiohttp import web
 
 from engines.models import Models
 from engines.router import Router
+from scheduler.gpu import Gpu
 from scheduler.ports import Clock
 from scheduler.scheduler import Scheduler
 from service.drafts import Drafts
 from service.frames import Frames
+from service.llm.proxy import Proxy
 from service.metrics import Metrics
 from service.settings import Settings
 from service.store.base import ObjectStore
@@ -18,6 +22,8 @@ from service.store.keys import Keys
 from service.thumbs import Thumbs
 
 SETTINGS = web.AppKey("settings", Settings)
+GPUS: web.AppKey[Mapping[str, Gpu]] = web.AppKey("gpus")
+LLM = web.AppKey("llm", Proxy)
 SCHEDULER = web.AppKey("scheduler", Scheduler)
 ROUTER = web.AppKey("router", Router)
 MODELS = web.AppKey("models", Models)

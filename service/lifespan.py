@@ -8,7 +8,18 @@ from aiohttp import web
 
 from scheduler.errors import StoreError
 from scheduler.events import Events
-from service.keys import CATALOGUE, IMAGES, KEYS, METRICS, MODELS, OBJECTS, SCHEDULER, SETTINGS
+from service.keys import (
+    CATALOGUE,
+    GPUS,
+    IMAGES,
+    KEYS,
+    LLM,
+    METRICS,
+    MODELS,
+    OBJECTS,
+    SCHEDULER,
+    SETTINGS,
+)
 from service.metrics import Metrics
 from service.store.rebuild import rebuild
 
@@ -26,6 +37,9 @@ async def lifespan(app: web.Application) -> AsyncIterator[None]:
     asking = asyncio.create_task(app[MODELS].refresh(), name="first models")
     connecting = asyncio.create_task(_connect(app), name="object store")
     await asyncio.wait({asking, connecting}, timeout=START_PATIENCE_SECONDS)
+    for gpu in app[GPUS].values():
+        await gpu.start()
+    await app[LLM].open()
     await scheduler.start()
     company = [
         asking,
@@ -38,11 +52,14 @@ async def lifespan(app: web.Application) -> AsyncIterator[None]:
     for task in company:
         task.cancel()
     await asyncio.gather(*company, return_exceptions=True)
+    await app[LLM].aclose()
 
 
 async def drain(app: web.Application) -> None:
     """End the event streams and bring running jobs to rest, before sockets are closed."""
     await app[SCHEDULER].stop(grace_seconds=app[SETTINGS].shutdown_grace_seconds)
+    for gpu in app[GPUS].values():
+        await gpu.aclose()
 
 
 async def _count(events: Events, metrics: Metrics) -> None:

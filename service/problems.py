@@ -8,9 +8,13 @@ from aiohttp import web
 from engines.errors import EngineError, InvalidSpecError, ModelNotFoundError
 from scheduler.errors import (
     BadKeyError,
+    GpuBusyError,
+    GpuNotFoundError,
     IdempotencyError,
     IllegalTransitionError,
     JobNotFoundError,
+    LeaseLostError,
+    LockDownError,
     NotStoredError,
     QueueFullError,
     SchedulerError,
@@ -31,6 +35,10 @@ _STATUS: Mapping[type[Exception], int] = {
     QueueFullError: 429,
     ShuttingDownError: 503,
     StoreDownError: 503,
+    GpuNotFoundError: 404,
+    LeaseLostError: 409,
+    GpuBusyError: 504,
+    LockDownError: 503,
 }
 """What is not listed is answered like its nearest listed ancestor, else with 500."""
 
@@ -104,4 +112,5 @@ def translate(error: EngineError | SchedulerError | RequestError) -> web.Respons
         else None
     )
     field = getattr(error, "field", "")
-    return problem(status, error.code, str(error), headers=headers, field=field)
+    holders = getattr(error, "holders", ())
+    return problem(status, error.code, str(error), headers=headers, field=field, holders=holders)

@@ -54,7 +54,15 @@ class Settings(BaseSettings):
     s3_prefix: str = "images/"
     link_seconds: int = Field(default=86_400, gt=0, le=604_800)
 
-    redis_url: str | None = None
+    llama_servers: str = ""
+    llm_policy: Literal["wait", "interrupt"] = "wait"
+    llm_patience_seconds: float = Field(default=10.0, ge=0)
+    llm_wait_seconds: float = Field(default=300.0, gt=0)
+    gpu_images_share: float = Field(default=0.10, ge=0, le=0.9)
+    gpu_memory_policy: Literal["keep", "idle", "always"] = "keep"
+    gpu_idle_seconds: float = Field(default=300.0, gt=0)
+    gpu_lock_required: bool = False
+    redis_url: Annotated[str, Field(pattern=r"^(rediss?|unix)://\S+$")] | None = None
 
     queue_max: int = Field(default=200_000, gt=0)
     highres_cost: float = Field(default=64.0, gt=0)

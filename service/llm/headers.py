@@ -1,0 +1,39 @@
+"""Which headers pass between a client and a llama.cpp server."""
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""They speak of one connection only (RFC 9110, section 7.6.1)."""
+
+_OURS = frozenset({"host", "content-length", "expect"})
+"""They are set anew for the next connection."""
+
+
+def for_server(headers: CIMultiDictProxy[str], *, drop: frozenset[str]) -> CIMultiDict[str]:
+    """Return what a request carries on to the server; `drop` are further names, lower case."""
+    return _passing(headers, _HOP_BY_HOP | _OURS | drop)
+
+
+def for_client(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+    """Return what an answer carries back to the client."""
+    return _passing(headers, _HOP_BY_HOP | {"server", "date"})
+
+
+def _passing(headers: CIMultiDictProxy[str], dropped: frozenset[str]) -> CIMultiDict[str]:
+    named = headers.getall("Connection", [])
+    dropped |= {name.strip().lower() for value in named for name in value.split(",")}
+    return CIMultiDict(
+        (name, value) for name, value in headers.items() if name.lower() not in dropped
+    )
