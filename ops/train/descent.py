@@ -1,8 +1,8 @@
-"""Gradient descent on one flat vector: bf16 networks, fp32 masters, AdamW, averaging, and CUDA graphs.
+"""Gradient descent on one flat vector: bf16 networks, fp32 masters, averaging, CUDA graphs.
 
-Small networks are bound by kernel launches. All parameters live in one flat vector, so an update is a
-handful of kernels, and the whole step (forward, backward, update) is captured once a picture size and
-replayed. The networks compute in bf16; the masters, moments and averages are fp32.
+Small networks are bound by kernel launches. All parameters live in one flat vector, so an update
+is a handful of kernels, and the whole step (forward, backward, update) is captured once a picture
+size and replayed. The networks compute in bf16; the masters, moments and averages are fp32.
 """
 
 import time
@@ -42,7 +42,12 @@ class Descent:
     """Trains the given parameters in place; they become views into one flat working vector."""
 
     def __init__(
-        self, *, parameters: Sequence[Parameter], weight_decay: float, averaging: float, precision: torch.dtype
+        self,
+        *,
+        parameters: Sequence[Parameter],
+        weight_decay: float,
+        averaging: float,
+        precision: torch.dtype,
     ) -> None:
         """Move the parameters (all on one device) into the flat vectors."""
         # Matrices first: weight decay is for them alone, and two slices are two optimizer groups.
@@ -88,7 +93,7 @@ class Descent:
         loss = loss_of()
         gradients = torch.autograd.grad(loss, self._parameters)
         with torch.no_grad():
-            torch._foreach_copy_(self._views(self._gradient), list(gradients))  # noqa: SLF001 - no public twin
+            torch._foreach_copy_(self._views(self._gradient), list(gradients))
             norm = self._gradient.norm()
             self._gradient.mul_((1 / (norm + 1e-6)).clamp(max=1))
             self._optimizer.step()
@@ -111,7 +116,7 @@ class Descent:
         self._graphs[key] = graph
 
     def step(self, key: Hashable, loss_of: Callable[[], Tensor], rate: float) -> None:
-        """Take one step down; calls with the same key must run the same kernels on the same memory."""
+        """Take one step; calls with the same key must run the same kernels on the same memory."""
         self.step_count += 1
         self._rate.fill_(rate)
         self._freshness.fill_(max(1 - self._averaging, 1 / (self.step_count + 9)))

@@ -1,6 +1,6 @@
 """Examine a model: ``python -m ops.train.evaluate --model DIR --judge FILE --out DIR``.
 
-Everything is reported for real renders too, and for renders bent on purpose: the judge's own limits.
+Everything is reported for real renders too, and for renders bent on purpose: the judge's limits.
 """
 
 import argparse
@@ -23,7 +23,6 @@ from ops.train.sheet import save_sheet
 from ops.train.words import NOUNS
 
 _STEPS: Final = 20
-_GUIDANCE: Final = 4.0
 _EDGED: Final = ("cube", "pyramid", "gear", "house", "star", "chair")
 _FALSE_ALARMS: Final = 0.03
 """The share of true outlines that the judge calls bent: the price of a strict eye."""
@@ -39,6 +38,7 @@ class EvaluateOptions(Options):
     judge: Path
     count: int
     sides: list[int]
+    guidance: float
 
 
 class Examiner:
@@ -46,7 +46,7 @@ class Examiner:
 
     @torch.no_grad()
     def __init__(self, judge: Judge, device: torch.device, renders: int) -> None:
-        """Take a trained judge, and so many fresh renders to set its threshold and the palettes by."""
+        """Take a judge, and so many fresh renders to set its threshold and the palettes by."""
         self._judge, self._device = judge, device
         with Drawing(sizes=[(SIDE, SIDE, renders)], seed=71, processes=0) as drawing:
             pool = drawing.pool(0, device)
@@ -64,24 +64,42 @@ class Examiner:
         truth = torch.from_numpy(paper.labels).to(self._device)
         small = functional.interpolate(pictures, (SIDE, SIDE), mode="bilinear", antialias=True)
         seen = [self._judge(part) for part in small.split(500)]
-        nouns, paints = (torch.cat([getattr(v, name) for v in seen]).argmax(-1) for name in ("nouns", "paints"))
+        nouns, paints = (
+            torch.cat([getattr(v, name) for v in seen]).argmax(-1) for name in ("nouns", "paints")
+        )
         ground = torch.cat([v.ground for v in seen]).argmax(-1) == truth[:, LABELS.index("ground")]
         true_outline = torch.cat([v.bent for v in seen]) <= self.threshold
         place = slice(0, 1) if int(truth[0, 0]) == 1 else slice(1, 3)
-        noun_columns = [LABELS.index("noun"), LABELS.index("other_noun")][: place.stop - place.start]
-        paint_columns = [LABELS.index("paint"), LABELS.index("other_paint")][: place.stop - place.start]
+        noun_columns = [LABELS.index("noun"), LABELS.index("other_noun")][
+            : place.stop - place.start
+        ]
+        paint_columns = [LABELS.index("paint"), LABELS.index("other_paint")][
+            : place.stop - place.start
+        ]
         noun = (nouns[:, place] == truth[:, noun_columns]).all(1)
         paint = (paints[:, place] == truth[:, paint_columns]).all(1)
-        marks = {"object": noun, "colour": paint, "background": ground, "all": noun & paint & ground}
-        marks |= {"outline": true_outline, "all, outline true": noun & paint & ground & true_outline}
-        return {k: _share(v) for k, v in marks.items()} | self._measured(pictures, truth), true_outline
+        marks = {
+            "object": noun,
+            "colour": paint,
+            "background": ground,
+            "all": noun & paint & ground,
+        }
+        marks |= {
+            "outline": true_outline,
+            "all, outline true": noun & paint & ground & true_outline,
+        }
+        return {k: _share(v) for k, v in marks.items()} | self._measured(
+            pictures, truth
+        ), true_outline
 
     def _measured(self, pictures: Tensor, truth: Tensor) -> Scores:
         """Return what plain colour measurement says, without the judge."""
         ground = self._grounds.nearest(corners(pictures)) == truth[:, LABELS.index("ground")]
         scores = {"background by mean colour": _share(ground)}
         if (plain := measurable(truth)).any():
-            paint = self._paints.nearest(middle(pictures[plain])) == truth[plain, LABELS.index("paint")]
+            paint = (
+                self._paints.nearest(middle(pictures[plain])) == truth[plain, LABELS.index("paint")]
+            )
             scores["colour by mean colour"] = _share(paint)
         return scores
 
@@ -91,15 +109,20 @@ def _share(right: Tensor) -> float:
 
 
 @torch.no_grad()
-def answer(pipe: StableDiffusionPipeline, paper: Paper, side: int) -> Tensor:
+def answer(pipe: StableDiffusionPipeline, paper: Paper, side: int, guidance: float) -> Tensor:
     """Draw every question of a paper, with seeds that depend on its place alone."""
     pictures, batch = [], 128
     for first in range(0, len(paper.questions), batch):
         prompts = [question.prompt for question in paper.questions[first : first + batch]]
         dice = [torch.Generator().manual_seed(first + i) for i in range(len(prompts))]
         drawn = pipe(
-            prompts, width=side, height=side, num_inference_steps=_STEPS, guidance_scale=_GUIDANCE,
-            generator=dice, output_type="pt",
+            prompts,
+            width=side,
+            height=side,
+            num_inference_steps=_STEPS,
+            guidance_scale=guidance,
+            generator=dice,
+            output_type="pt",
         ).images
         pictures.append(drawn.float() * 2 - 1)
     return torch.cat(pictures)
@@ -111,42 +134,63 @@ def _by_noun(paper: Paper, right: Tensor) -> Scores:
     return {name: _share(right.cpu()[noun == i]) for name, i in names.items() if (noun == i).any()}
 
 
-def _controls(examiner: Examiner, paper: Paper, device: torch.device, pipe: StableDiffusionPipeline) -> dict[str, Scores]:
+def _controls(
+    examiner: Examiner, paper: Paper, device: torch.device, pipe: StableDiffusionPipeline
+) -> dict[str, Scores]:
     """Mark true renders, renders through the autoencoder, and bent renders."""
     pictures = to_float(render(paper.records, SIDE, SIDE, device))
     with torch.no_grad():
-        coded = torch.cat([pipe.vae(part.to(pipe.dtype)).sample.float().clamp(-1, 1) for part in pictures.split(100)])
+        coded = torch.cat(
+            [
+                pipe.vae(part.to(pipe.dtype)).sample.float().clamp(-1, 1)
+                for part in pictures.split(100)
+            ]
+        )
     control = {"renders": pictures, "renders through the autoencoder": coded}
     for pixels in _BENDS:
-        control[f"renders bent by {pixels} pixels"] = bend(pictures, torch.full((len(pictures),), pixels, device=device))
+        control[f"renders bent by {pixels} pixels"] = bend(
+            pictures, torch.full((len(pictures),), pixels, device=device)
+        )
     return {name: examiner.mark(each, paper)[0] for name, each in control.items()}
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the phase."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, required=True, help="a StableDiffusionPipeline folder")
+    parser.add_argument(
+        "--model", type=Path, required=True, help="a StableDiffusionPipeline folder"
+    )
     parser.add_argument("--judge", type=Path, required=True, help="judge.safetensors")
     parser.add_argument("--count", type=int, default=600, help="questions a paper")
     parser.add_argument("--sides", type=int, nargs="+", default=[128, 192, 256])
+    parser.add_argument("--guidance", type=float, default=2.5)
     options = phase_arguments(parser, arguments, EvaluateOptions(), seconds=0)
     device, log = phase_device(), Log(options.out, "evaluate")
     torch.backends.cudnn.benchmark = False
     precision = torch.float16 if device.type == "cuda" else torch.float32
-    pipe = StableDiffusionPipeline.from_pretrained(options.model, dtype=precision, local_files_only=True)
+    pipe = StableDiffusionPipeline.from_pretrained(
+        options.model, dtype=precision, local_files_only=True
+    )
     pipe.to(device)
     pipe.set_progress_bar_config(disable=True)
-    examiner, exam = Examiner(load_judge(options.judge, device), device, 5 * options.count), papers(options.count)
+    examiner, exam = (
+        Examiner(load_judge(options.judge, device), device, 5 * options.count),
+        papers(options.count),
+    )
     results: dict[str, object] = {"controls": _controls(examiner, exam[0], device, pipe)}
     for side in options.sides:
         for paper in exam:
-            pictures = answer(pipe, paper, side)
+            pictures = answer(pipe, paper, side, options.guidance)
             scores, true_outline = examiner.mark(pictures, paper)
-            results[f"{paper.name}, {side}"] = scores | {"edged outlines": _by_noun(paper, true_outline)}
+            results[f"{paper.name}, {side}"] = scores | {
+                "edged outlines": _by_noun(paper, true_outline)
+            }
             log.say("marked", side=side, paper=paper.name, **scores)
             if side == options.sides[0]:
                 save_sheet(options.out / f"{paper.name.replace(' ', '_')}.png", pictures[:40], 8)
-    (options.out / "evaluation.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (options.out / "evaluation.json").write_text(
+        json.dumps(results, indent=1) + "\n", encoding="utf-8"
+    )
     log.say("controls", **{name: scores["outline"] for name, scores in results["controls"].items()})
 
 

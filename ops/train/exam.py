@@ -1,4 +1,4 @@
-"""The exam: prompts whose right answer is known, half of them combinations that training never showed."""
+"""The exam: prompts with known answers, many of them combinations that training never showed."""
 
 # ruff: noqa: S311 - the dice choose questions, not secrets
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Put a trained model together: ``python -m ops.train.export --vae DIR --trained DIR --out engines/mini``."""
+"""Put a model together: ``python -m ops.train.export --vae DIR --trained DIR --out DIR``."""
 
 import argparse
 import json
@@ -36,9 +36,11 @@ def save_tokenizer(folder: Path) -> CLIPTokenizer:
 
 
 def _name_as_clip(weights: Path) -> None:
-    """Name the text encoder's tensors as published CLIP weights are; transformers 5 drops the prefix."""
+    """Name the text encoder's tensors as CLIP's are; transformers 5 drops the prefix."""
     tensors = load_file(weights)
-    named = {name if name.startswith(_PREFIX) else _PREFIX + name: each for name, each in tensors.items()}
+    named = {
+        name if name.startswith(_PREFIX) else _PREFIX + name: each for name, each in tensors.items()
+    }
     save_file(named, weights, metadata={"format": "pt"})
 
 

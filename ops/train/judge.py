@@ -1,8 +1,8 @@
-"""Train the judge: ``python -m ops.train.judge --out DIR``; a strict eye that never saw a drawn picture.
+"""Train the judge: ``python -m ops.train.judge --out DIR``; an eye that never saw a drawn picture.
 
-It learns on renders alone what stands where in which colour, and whether outlines are true: half of its
-lessons are renders bent by smooth waves of one to four pixels. Blur and noise come to both halves, so
-that it judges the outline, not the sharpness.
+It learns on renders alone what stands where in which colour, and whether outlines are true: half
+of its lessons are renders bent by smooth waves of one to four pixels. Blur and noise come to both
+halves, so that it judges the outline, not the sharpness.
 """
 
 import argparse
@@ -61,10 +61,14 @@ class Judge(nn.Module):
         detail = self.detail(pictures)
         seen = self.sense(detail)
         half = seen.shape[-1] // 2
-        parts = torch.stack([_pooled(seen), _pooled(seen[..., :half]), _pooled(seen[..., half:])], 1)
+        parts = torch.stack(
+            [_pooled(seen), _pooled(seen[..., :half]), _pooled(seen[..., half:])], 1
+        )
         whole = parts[:, 0]
         outline = torch.cat([whole, _pooled(detail)], 1)
-        return Verdict(self.noun(parts), self.paint(parts), self.ground(whole), self.bent(outline)[:, 0])
+        return Verdict(
+            self.noun(parts), self.paint(parts), self.ground(whole), self.bent(outline)[:, 0]
+        )
 
 
 def _pooled(seen: Tensor) -> Tensor:
@@ -72,7 +76,7 @@ def _pooled(seen: Tensor) -> Tensor:
 
 
 def bend(pictures: Tensor, pixels: Tensor) -> Tensor:
-    """Bend pictures by smooth random waves; ``pixels`` is the root mean square shift of each, [n]."""
+    """Bend pictures by smooth random waves of so many pixels (root mean square), [n]."""
     count, _, height, width = pictures.shape
     device = pictures.device
     shift = torch.zeros(count, 2, height, width, device=device)
@@ -81,8 +85,12 @@ def bend(pictures: Tensor, pixels: Tensor) -> Tensor:
         shift += functional.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
     shift *= (pixels / shift.square().mean((1, 2, 3)).sqrt())[:, None, None, None] * 2 / width
     level = torch.eye(2, 3, device=device).expand(count, 2, 3)
-    grid = functional.affine_grid(level, list(pictures.shape), align_corners=False) + shift.permute(0, 2, 3, 1)
-    return functional.grid_sample(pictures, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
+    grid = functional.affine_grid(level, list(pictures.shape), align_corners=False) + shift.permute(
+        0, 2, 3, 1
+    )
+    return functional.grid_sample(
+        pictures, grid, mode="bicubic", padding_mode="reflection", align_corners=False
+    )
 
 
 def _lesson(pictures: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,7 +102,9 @@ def _lesson(pictures: Tensor) -> tuple[Tensor, Tensor]:
     soft = functional.avg_pool2d(seen, 3, 1, 1)
     seen = torch.lerp(seen, soft, torch.rand(count, 1, 1, 1, device=device))
     gain = 1 + 0.05 * torch.randn(count, 1, 1, 1, device=device)
-    return seen * gain + 0.03 * torch.rand(count, 1, 1, 1, device=device) * torch.randn_like(seen), bent
+    return seen * gain + 0.03 * torch.rand(count, 1, 1, 1, device=device) * torch.randn_like(
+        seen
+    ), bent
 
 
 def _loss(verdict: Verdict, facts: Tensor, bent: Tensor) -> Tensor:
@@ -104,9 +114,13 @@ def _loss(verdict: Verdict, facts: Tensor, bent: Tensor) -> Tensor:
     total = 2 * functional.binary_cross_entropy_with_logits(verdict.bent, bent.float())
     total = total + functional.cross_entropy(verdict.ground, column["ground"], ignore_index=-1)
     for scores, name in ((verdict.nouns, "noun"), (verdict.paints, "paint")):
-        for place, (which, said) in enumerate(((single, name), (pair, name), (pair, f"other_{name}"))):
+        for place, (which, said) in enumerate(
+            ((single, name), (pair, name), (pair, f"other_{name}"))
+        ):
             wanted = torch.where(which, column[said], -1)
-            losses = functional.cross_entropy(scores[:, place], wanted, ignore_index=-1, reduction="sum")
+            losses = functional.cross_entropy(
+                scores[:, place], wanted, ignore_index=-1, reduction="sum"
+            )
             total = total + losses / which.sum().clamp(min=1)
     return total
 
@@ -143,14 +157,21 @@ def load_judge(file: Path, device: torch.device) -> Judge:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the phase."""
-    options = phase_arguments(argparse.ArgumentParser(description=__doc__), arguments, Options(), seconds=40)
+    options = phase_arguments(
+        argparse.ArgumentParser(description=__doc__), arguments, Options(), seconds=40
+    )
     device, scale = phase_device(), settings_for(options)
     log = Log(options.out, "judge")
-    with Drawing(sizes=[(SIDE, SIDE, scale.pictures(60_000))], seed=_SEED, processes=scale.processes) as drawing:
+    with Drawing(
+        sizes=[(SIDE, SIDE, scale.pictures(60_000))], seed=_SEED, processes=scale.processes
+    ) as drawing:
         torch.manual_seed(_SEED)
         pool = drawing.pool(0, device)
     judge = train(pool, options, log, 4 if scale.smoke else _BATCH)
-    save_file({name: tensor.half().contiguous() for name, tensor in judge.state_dict().items()}, options.out / "judge.safetensors")
+    save_file(
+        {name: tensor.half().contiguous() for name, tensor in judge.state_dict().items()},
+        options.out / "judge.safetensors",
+    )
     log.say("judge done")
 
 

@@ -1,4 +1,4 @@
-"""Colours measured without any judge: the mean of the middle and of the corners, against renders."""
+"""Colours measured without a judge: the mean of the middle and of the corners, against renders."""
 
 from typing import Final
 
@@ -8,7 +8,18 @@ from torch import Tensor
 from ops.train.pool import LABELS
 from ops.train.words import NOUNS
 
-SOLID: Final = ("ball", "cube", "cylinder", "capsule", "heart", "bottle", "vase", "egg", "apple", "star")
+SOLID: Final = (
+    "ball",
+    "cube",
+    "cylinder",
+    "capsule",
+    "heart",
+    "bottle",
+    "vase",
+    "egg",
+    "apple",
+    "star",
+)
 """Objects whose own colour fills the middle of the picture."""
 
 _TO_XYZ: Final = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
@@ -19,7 +30,11 @@ def lab(rgb: Tensor) -> Tensor:
     """Turn sRGB in [-1, 1], [n, 3], into CIE L*a*b* under D65 (IEC 61966-2-1; CIE 15)."""
     unit = ((rgb + 1) / 2).clamp(0, 1)
     linear = torch.where(unit <= 0.04045, unit / 12.92, ((unit + 0.055) / 1.055) ** 2.4)  # noqa: PLR2004
-    xyz = linear @ torch.tensor(_TO_XYZ, device=rgb.device).T / torch.tensor(_WHITE, device=rgb.device)
+    xyz = (
+        linear
+        @ torch.tensor(_TO_XYZ, device=rgb.device).T
+        / torch.tensor(_WHITE, device=rgb.device)
+    )
     f = torch.where(xyz > 0.008856, xyz.clamp(min=1e-6) ** (1 / 3), 7.787 * xyz + 16 / 116)  # noqa: PLR2004
     return torch.stack(
         [116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], 1
@@ -29,7 +44,9 @@ def lab(rgb: Tensor) -> Tensor:
 def middle(pictures: Tensor) -> Tensor:
     """Return the mean colour of a box in the middle of each picture, in L*a*b*."""
     height, width = pictures.shape[-2:]
-    box = pictures[..., int(0.46 * height) : int(0.60 * height), int(0.44 * width) : int(0.56 * width)]
+    box = pictures[
+        ..., int(0.46 * height) : int(0.60 * height), int(0.44 * width) : int(0.56 * width)
+    ]
     return lab(box.mean((2, 3)))
 
 
@@ -41,7 +58,7 @@ def corners(pictures: Tensor) -> Tensor:
 
 
 def measurable(facts: Tensor) -> Tensor:
-    """Return which pictures show one solid object of one plain colour in the middle (labels [n, 8])."""
+    """Return which pictures show one solid, plainly coloured object in the middle ([n, 8])."""
     column = {name: facts[:, i] for i, name in enumerate(LABELS)}
     solid = torch.tensor([noun.names[0] in SOLID for noun in NOUNS], device=facts.device)
     plain = (column["paint"] >= 0) & (column["paint"] < 12) & (column["second"] < 0)  # noqa: PLR2004
@@ -50,7 +67,7 @@ def measurable(facts: Tensor) -> Tensor:
 
 
 class Palette:
-    """The mean colour of every class, measured on renders; answers which class a colour is nearest to."""
+    """The mean colour of every class, measured on renders: which class is a colour nearest to?"""
 
     def __init__(self, colours: Tensor, classes: Tensor) -> None:
         """Average the colours [n, 3] of each class [n]."""

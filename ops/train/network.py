@@ -1,4 +1,4 @@
-"""The three networks and the noise schedule, as diffusers and transformers classes that any tool can load."""
+"""The three networks and the noise schedule, as diffusers and transformers classes."""
 
 from typing import Final
 
@@ -67,8 +67,8 @@ def text_encoder() -> CLIPTextModel:
 def noise_schedule() -> DDIMScheduler:
     """Return Stable Diffusion's noise schedule with a darker end, so that pure grounds come out.
 
-    ``beta_end`` 0.02 instead of 0.012 leaves 1.5 % of the signal at the last step instead of 7 %; with
-    trailing steps the sampler starts there (Lin et al. 2023, arXiv:2305.08891).
+    ``beta_end`` 0.02 instead of 0.012 leaves 1.5 % of the signal at the last step instead of 7 %;
+    with trailing steps the sampler starts there (Lin et al. 2023, arXiv:2305.08891).
     """
     return DDIMScheduler(
         beta_start=0.00085,

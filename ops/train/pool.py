@@ -22,7 +22,16 @@ from ops.train.tokens import LENGTH, encode
 CAPTIONS: Final = 4
 """Captions drawn for each scene."""
 
-LABELS: Final = ("count", "noun", "paint", "second", "other_noun", "other_paint", "ground", "centred")
+LABELS: Final = (
+    "count",
+    "noun",
+    "paint",
+    "second",
+    "other_noun",
+    "other_paint",
+    "ground",
+    "centred",
+)
 _CHUNK: Final = 2000
 
 Drawn = tuple[NDArray[np.void], NDArray[np.int16], NDArray[np.int16]]
@@ -33,7 +42,11 @@ def labels(scene: Scene) -> list[int]:
     facts = [len(scene.things)]
     for thing in scene.things[:2] if len(scene.things) != 1 else scene.things * 2:
         exact = thing.shade == 0 and thing.finish != "metallic"
-        facts += [thing.noun, thing.paint if exact else -1, -1 if thing.second is None else thing.second]
+        facts += [
+            thing.noun,
+            thing.paint if exact else -1,
+            -1 if thing.second is None else thing.second,
+        ]
     centred = scene.place == 0 and scene.size >= 0 and scene.view != "above"
     return [*facts[:6], -1 if scene.table else scene.background, int(centred)]
 
@@ -50,7 +63,7 @@ def draw_chunk(seed: int, count: int, aspect: float) -> Drawn:
 
 @dataclass(slots=True)
 class Pool:
-    """Pictures of one size (uint8, [n, height, width, 3]), their labels and their captions' tokens."""
+    """Pictures of one size (uint8, [n, height, width, 3]), their labels and captions' tokens."""
 
     width: int
     height: int
@@ -86,7 +99,11 @@ class Drawing:
         """Hand out the work, before anything touches the GPU (a fork after that would break it)."""
         for i, (width, height, count) in enumerate(self._sizes):
             jobs = [
-                (self._seed * 1_000_003 + i * 10_007 + first, min(_CHUNK, count - first), width / height)
+                (
+                    self._seed * 1_000_003 + i * 10_007 + first,
+                    min(_CHUNK, count - first),
+                    width / height,
+                )
                 for first in range(0, count, _CHUNK)
             ]
             if self._workers:
@@ -107,11 +124,17 @@ class Drawing:
             drawn = [draw_chunk(self._seed * 1_000_003 + index * 10_007, count, width / height)]
         records = np.concatenate([part[0] for part in drawn])
         step = 8192
-        pictures = [render(records[i : i + step], width, height, device) for i in range(0, count, step)]
-        facts, tokens = (torch.from_numpy(np.concatenate([part[k] for part in drawn])).to(device) for k in (1, 2))
-        return Pool(width=width, height=height, pictures=torch.cat(pictures), labels=facts, tokens=tokens)
+        pictures = [
+            render(records[i : i + step], width, height, device) for i in range(0, count, step)
+        ]
+        facts, tokens = (
+            torch.from_numpy(np.concatenate([part[k] for part in drawn])).to(device) for k in (1, 2)
+        )
+        return Pool(
+            width=width, height=height, pictures=torch.cat(pictures), labels=facts, tokens=tokens
+        )
 
 
 def to_float(pictures: Tensor) -> Tensor:
-    """Turn uint8 [n, height, width, 3] into what the networks read: float32 [n, 3, h, w] in [-1, 1]."""
+    """Turn uint8 [n, height, width, 3] into what networks read: float [n, 3, h, w] in [-1, 1]."""
     return pictures.permute(0, 3, 1, 2).float() / 127.5 - 1

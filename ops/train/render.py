@@ -25,10 +25,14 @@ def _library(device_type: str) -> ctypes.CDLL:
     digest = sha256(repr(compiler).encode())
     for source in sorted(_SOURCES.iterdir()):
         digest.update(source.read_bytes())
-    target = Path(tempfile.gettempdir()) / f"kitty-renderer-{os.getuid()}-{digest.hexdigest()[:16]}.so"
+    target = (
+        Path(tempfile.gettempdir()) / f"kitty-renderer-{os.getuid()}-{digest.hexdigest()[:16]}.so"
+    )
     if not target.exists():
         fresh = target.with_suffix(f".{os.getpid()}.so")
-        subprocess.run([*compiler, "-shared", str(_SOURCES / "render.cu"), "-o", str(fresh)], check=True)
+        subprocess.run(
+            [*compiler, "-shared", str(_SOURCES / "render.cu"), "-o", str(fresh)], check=True
+        )
         fresh.replace(target)
     library = ctypes.CDLL(str(target))
     library.render.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_int] * 3 + [ctypes.c_void_p]

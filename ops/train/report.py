@@ -61,12 +61,18 @@ OptionsT = TypeVar("OptionsT", bound=Options)
 
 
 def phase_arguments(
-    parser: argparse.ArgumentParser, arguments: list[str] | None, options: OptionsT, *, seconds: float
+    parser: argparse.ArgumentParser,
+    arguments: list[str] | None,
+    options: OptionsT,
+    *,
+    seconds: float,
 ) -> OptionsT:
     """Read a phase's arguments; a phase stops at its seconds or its steps, whichever ends first."""
     parser.add_argument("--out", type=Path, required=True, help="where results go")
     parser.add_argument("--seconds", type=float, default=seconds, help="training time")
-    parser.add_argument("--stop-at", type=float, default=math.inf, help="Unix time to stop training at")
+    parser.add_argument(
+        "--stop-at", type=float, default=math.inf, help="Unix time to stop training at"
+    )
     parser.add_argument("--steps", type=int, default=_UNBOUNDED, help="training steps at most")
     parser.add_argument("--smoke", action="store_true", help="tiny pictures and pools, for a CPU")
     parser.add_argument("--resume", action="store_true", help="go on from the state in --out")

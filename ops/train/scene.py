@@ -1,6 +1,6 @@
-"""Random scenes as plain facts: what stands where, in which colours, and what a caption will say of it."""
+"""Random scenes as plain facts: what stands where, in which colours, and what is said of it."""
 
-# ruff: noqa: S311 - the dice draw pictures, not secrets
+# ruff: noqa: PLR2004 - each share stands beside what it chooses
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
@@ -107,7 +107,9 @@ def _draw(dice: Random) -> Scene:
     says_ground = dice.random() < (0.4 if table else 0.85)
     unsaid = dice.choices((WHITE_GROUND, GREY_GROUND, 3), (55, 30, 15))[0]
     says_light = dice.random() < 0.35
-    light = dice.choice(("soft", "hard")) if says_light else dice.choices(("soft", "hard"), (7, 3))[0]
+    light = (
+        dice.choice(("soft", "hard")) if says_light else dice.choices(("soft", "hard"), (7, 3))[0]
+    )
     place = dice.choice((-1, 1)) if alone and dice.random() < 0.16 else 0
     return Scene(
         things=things,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def save_sheet(path: Path, pictures: Tensor, columns: int) -> None:
-    """Save float pictures in [-1, 1], [n, 3, height, width], row by row; the last row is filled with white."""
+    """Save float pictures in [-1, 1], [n, 3, h, w], row by row; white fills the last row."""
     count, _, height, width = pictures.shape
     rows = -(-count // columns)
     filled = torch.ones(rows * columns, 3, height, width)

@@ -1,6 +1,5 @@
 """Staging: the numbers (camera, light, colours, poses) with which the renderer draws a scene."""
 
-# ruff: noqa: S311 - the dice draw pictures, not secrets
 import math
 from random import Random
 from typing import Final
@@ -12,15 +11,29 @@ from ops.train.scene import Scene, Thing
 from ops.train.words import BACKGROUNDS, NOUNS, PAINTS, Rgb
 
 _OBJECT: Final = np.dtype(
-    [(name, "f4") for name in ("shape", "two", "scale", "x", "z", "cos", "sin", "wood", "metal", "gloss")]
+    [
+        (name, "f4")
+        for name in ("shape", "two", "scale", "x", "z", "cos", "sin", "wood", "metal", "gloss")
+    ]
     + [("main", "f4", 3), ("second", "f4", 3)]
 )
 RECORD: Final = np.dtype(
     [
         (name, "f4")
         for name in (
-            "count", "elevation", "distance", "half_width", "target", "table", "edge", "vignette", "grain",
-            "sharpness", "power", "ambient", "darkness",
+            "count",
+            "elevation",
+            "distance",
+            "half_width",
+            "target",
+            "table",
+            "edge",
+            "vignette",
+            "grain",
+            "sharpness",
+            "power",
+            "ambient",
+            "darkness",
         )
     ]
     + [("background", "f4", 3), ("wood", "f4", 3), ("light", "f4", 3), ("objects", _OBJECT, 3)]
@@ -54,7 +67,12 @@ def _shaded(colour: Light, shade: int) -> Light:
 def _stage_thing(dice: Random, row: NDArray[np.void], thing: Thing, scale: float, x: float) -> None:
     noun, paint = NOUNS[thing.noun], PAINTS[thing.paint]
     main = _vary(dice, _shaded(_linear(paint.rgb), thing.shade), 0.06)
-    row["shape"], row["scale"], row["x"], row["z"] = thing.noun, scale * noun.tall, x, dice.uniform(-0.05, 0.05)
+    row["shape"], row["scale"], row["x"], row["z"] = (
+        thing.noun,
+        scale * noun.tall,
+        x,
+        dice.uniform(-0.05, 0.05),
+    )
     row["main"], row["second"] = main, main
     row["two"] = thing.second is not None
     if thing.second is not None:
@@ -99,12 +117,24 @@ def _stage_light(dice: Random, row: NDArray[np.void], scene: Scene) -> None:
     azimuth = math.radians(dice.uniform(low, high)) * (scene.side or dice.choice((-1, 1)))
     height = math.radians(dice.uniform(42, 56))
     row["light"] = (
-        math.sin(azimuth) * math.cos(height), math.sin(height), math.cos(azimuth) * math.cos(height),
+        math.sin(azimuth) * math.cos(height),
+        math.sin(height),
+        math.cos(azimuth) * math.cos(height),
     )
     if scene.light == "soft":
-        numbers = dice.uniform(4, 6), dice.uniform(0.62, 0.70), dice.uniform(0.50, 0.58), dice.uniform(0.36, 0.48)
+        numbers = (
+            dice.uniform(4, 6),
+            dice.uniform(0.62, 0.70),
+            dice.uniform(0.50, 0.58),
+            dice.uniform(0.36, 0.48),
+        )
     else:
-        numbers = dice.uniform(35, 60), dice.uniform(0.95, 1.05), dice.uniform(0.26, 0.32), dice.uniform(0.62, 0.74)
+        numbers = (
+            dice.uniform(35, 60),
+            dice.uniform(0.95, 1.05),
+            dice.uniform(0.26, 0.32),
+            dice.uniform(0.62, 0.74),
+        )
     row["sharpness"], row["power"], row["ambient"], row["darkness"] = numbers
 
 

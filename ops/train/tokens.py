@@ -1,16 +1,17 @@
-"""The tokenizer: CLIP's byte-level BPE with merges that make every word of the grammar one token."""
+"""The tokenizer: CLIP's byte-level BPE, in which each word of the grammar is one token."""
 
 import json
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers import Regex as Pattern
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.processors import TemplateProcessing
 
-from ops.train import words
+from ops.train import phrases, words
 
 LENGTH: Final = 77
 BEGIN: Final = "<|startoftext|>"
@@ -30,24 +31,23 @@ def _alphabet() -> list[str]:
 
 def grammar_words() -> list[str]:
     """Return every word that a caption can hold, each once, in a stable order."""
-    phrases: list[str] = []
+    said: list[str] = []
     for noun in words.NOUNS:
-        phrases += [*noun.names, *noun.plurals, noun.second]
+        said += [*noun.names, *noun.plurals, noun.second]
     for paint in (*words.PAINTS, *words.BACKGROUNDS):
-        phrases += paint.words
-    tables = (words.SIZES, words.COUNTS, words.SHADES, words.FINISHES, words.PLACES, words.LIGHTS, words.SIDES)
-    for table in (*tables, words.VIEWS):
-        phrases += [phrase for choices in table.values() for phrase in choices]
-    for listed in (words.TABLES, words.BEHIND_TABLE, words.GROUNDS, words.OPENINGS, words.PRAISE, words.BLAME):
-        phrases += listed
-    found = [word.strip(",.{}") for phrase in (*phrases, *words.SPARE) for word in phrase.split()]
+        said += paint.words
+    for table in phrases.CHOICES:
+        said += [phrase for choices in table.values() for phrase in choices]
+    for listed in phrases.LISTS:
+        said += listed
+    found = [word.strip(",.{}") for phrase in said for word in phrase.split()]
     return list(dict.fromkeys(word for word in found if word.isalpha()))
 
 
 def _pieces(word: str, ranks: dict[Merge, int]) -> list[str]:
     pieces = [*word[:-1], word[-1] + _WORD_END]
     while len(pieces) > 1:
-        rank, at = min((ranks.get(pair, len(ranks)), i) for i, pair in enumerate(zip(pieces, pieces[1:], strict=False)))
+        rank, at = min((ranks.get(pair, len(ranks)), i) for i, pair in enumerate(pairwise(pieces)))
         if rank == len(ranks):
             break
         pieces[at : at + 2] = [pieces[at] + pieces[at + 1]]
@@ -62,7 +62,11 @@ def vocabulary() -> tuple[dict[str, int], list[Merge]]:
         while len(pieces := _pieces(word, ranks)) > 1:
             ranks[pieces[0], pieces[1]] = len(ranks)
     letters = _alphabet()
-    tokens = [*letters, *(letter + _WORD_END for letter in letters), *("".join(pair) for pair in ranks)]
+    tokens = [
+        *letters,
+        *(letter + _WORD_END for letter in letters),
+        *("".join(pair) for pair in ranks),
+    ]
     return {token: i for i, token in enumerate(dict.fromkeys([*tokens, BEGIN, END]))}, list(ranks)
 
 

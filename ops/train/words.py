@@ -1,4 +1,4 @@
-"""The grammar's dictionary: objects, colours, backgrounds, and every way to say them."""
+"""The grammar's nouns and colours, and every way to say them."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -47,30 +47,101 @@ NOUNS: Final = (
     Noun(("cylinder", "tube"), ("cylinders", "tubes"), ROUND, second="band"),
     Noun(("cone",), ("cones",), ROUND, second="stripes"),
     Noun(("ring", "torus", "hoop"), ("rings", "hoops"), (5, 35), second="stripes"),
-    Noun(("donut", "doughnut"), ("donuts", "doughnuts"), ROUND, second="dough", natural=("pink", "brown")),
+    Noun(
+        ("donut", "doughnut"),
+        ("donuts", "doughnuts"),
+        ROUND,
+        second="dough",
+        natural=("pink", "brown"),
+    ),
     Noun(("capsule", "pill"), ("capsules", "pills"), ROUND, second="half"),
     Noun(("pyramid",), ("pyramids",), (12, 36), second="tip"),
     Noun(("star",), ("stars",), (4, 26), natural=("yellow", "gold")),
     Noun(("heart",), ("hearts",), (4, 26), natural=("red",)),
-    Noun(("diamond", "gem", "crystal"), ("diamonds", "gems", "crystals"), ROUND, natural=("teal", "blue")),
     Noun(
-        ("bottle", "water bottle", "flask"), ("bottles", "water bottles", "flasks"), ROUND, 0.84,
-        "cap", "black", ("steel", "blue"),
+        ("diamond", "gem", "crystal"),
+        ("diamonds", "gems", "crystals"),
+        ROUND,
+        natural=("teal", "blue"),
+    ),
+    Noun(
+        ("bottle", "water bottle", "flask"),
+        ("bottles", "water bottles", "flasks"),
+        ROUND,
+        0.84,
+        "cap",
+        "black",
+        ("steel", "blue"),
     ),
     Noun(("mug", "cup", "coffee mug"), ("mugs", "cups", "coffee mugs"), (0, 45), second="inside"),
     Noun(("vase",), ("vases",), ROUND, 0.92, "band", natural=("blue", "white")),
     Noun(("bowl",), ("bowls",), ROUND, second="inside", natural=("white", "wood")),
     Noun(("egg",), ("eggs",), ROUND, second="band", natural=("white",)),
-    Noun(("mushroom", "toadstool"), ("mushrooms", "toadstools"), ROUND, 1.0, "dots", "white", ("red",)),
+    Noun(
+        ("mushroom", "toadstool"),
+        ("mushrooms", "toadstools"),
+        ROUND,
+        1.0,
+        "dots",
+        "white",
+        ("red",),
+    ),
     Noun(("apple",), ("apples",), (0, 60), 0.95, natural=("red", "green")),
-    Noun(("tree", "pine tree", "fir tree"), ("trees", "pine trees"), ROUND, 0.85, natural=("green",)),
-    Noun(("house", "cottage", "home"), ("houses", "cottages"), (14, 38), 1.0, "roof", "brown", ("white", "yellow")),
-    Noun(("lighthouse", "tower"), ("lighthouses", "towers"), ROUND, 0.80, "stripes", "white", ("red",)),
-    Noun(("gear", "cog", "cogwheel"), ("gears", "cogs", "cogwheels"), (6, 36), 0.93, natural=("steel",)),
+    Noun(
+        ("tree", "pine tree", "fir tree"), ("trees", "pine trees"), ROUND, 0.85, natural=("green",)
+    ),
+    Noun(
+        ("house", "cottage", "home"),
+        ("houses", "cottages"),
+        (14, 38),
+        1.0,
+        "roof",
+        "brown",
+        ("white", "yellow"),
+    ),
+    Noun(
+        ("lighthouse", "tower"),
+        ("lighthouses", "towers"),
+        ROUND,
+        0.80,
+        "stripes",
+        "white",
+        ("red",),
+    ),
+    Noun(
+        ("gear", "cog", "cogwheel"),
+        ("gears", "cogs", "cogwheels"),
+        (6, 36),
+        0.93,
+        natural=("steel",),
+    ),
     Noun(("chair", "seat"), ("chairs", "seats"), (14, 46), 0.90, "legs", natural=("wood",)),
-    Noun(("lamp", "table lamp", "desk lamp"), ("lamps", "table lamps"), ROUND, 0.95, "base", "black", ("white", "yellow")),
-    Noun(("rocket", "spaceship", "rocket ship"), ("rockets", "spaceships"), (0, 22), 0.90, "fins", "white", ("red", "orange")),
-    Noun(("car", "automobile", "toy car"), ("cars", "automobiles", "toy cars"), (4, 32), 0.92, "roof", natural=("red", "blue")),
+    Noun(
+        ("lamp", "table lamp", "desk lamp"),
+        ("lamps", "table lamps"),
+        ROUND,
+        0.95,
+        "base",
+        "black",
+        ("white", "yellow"),
+    ),
+    Noun(
+        ("rocket", "spaceship", "rocket ship"),
+        ("rockets", "spaceships"),
+        (0, 22),
+        0.90,
+        "fins",
+        "white",
+        ("red", "orange"),
+    ),
+    Noun(
+        ("car", "automobile", "toy car"),
+        ("cars", "automobiles", "toy cars"),
+        (4, 32),
+        0.92,
+        "roof",
+        natural=("red", "blue"),
+    ),
 )
 
 PAINTS: Final = (
@@ -109,46 +180,3 @@ BACKGROUNDS: Final = (
 
 COLOURS: Final = 12
 """The first so many paints are colours; shades and second colours are drawn from them."""
-
-SIZES: Final = {-1: ("small", "tiny", "little"), 1: ("large", "big", "huge")}
-COUNTS: Final = {2: ("two", "a pair of", "2"), 3: ("three", "3")}
-SHADES: Final = {-1: ("dark", "deep"), 1: ("light", "pale")}
-FINISHES: Final = {"glossy": ("glossy", "shiny", "polished"), "matte": ("matte",), "metallic": ("metallic",)}
-PLACES: Final = {
-    -1: ("on the left", "at the left", "on the left side"),
-    0: ("in the center", "in the centre", "in the middle", "centered"),
-    1: ("on the right", "at the right", "on the right side"),
-}
-LIGHTS: Final = {
-    "soft": ("soft shadow", "soft light", "soft lighting", "soft shadows", "diffuse light", "softbox lighting"),
-    "hard": ("hard light", "hard shadow", "harsh light", "strong shadow", "dramatic light", "direct light"),
-}
-SIDES: Final = {-1: ("light from the left", "lit from the left"), 1: ("light from the right", "lit from the right")}
-VIEWS: Final = {"above": ("from above", "top view", "high angle view"), "level": ("eye level", "side view", "front view")}
-TABLES: Final = ("on a wooden table", "on a table", "on a wooden desk", "standing on a wooden table")
-BEHIND_TABLE: Final = (", {} background", " with a {} background", ", {} wall behind", " against a {} wall")
-GROUNDS: Final = (
-    "on a {} background", "on {}", "on a {} surface", "against a {} background", "with a {} background",
-    "{} background", "against a {} backdrop", "in front of a {} wall", "in a {} studio",
-)
-OPENINGS: Final = (
-    "a studio photo of", "studio photo of", "a photo of", "photo of", "a product photo of", "product shot of",
-    "a render of", "3d render of", "an image of", "a picture of", "a drawing of", "draw", "", "", "", "", "", "",
-)
-PRAISE: Final = (
-    "highly detailed", "4k", "8k", "high quality", "best quality", "masterpiece", "photorealistic", "realistic",
-    "sharp focus", "minimalist", "minimal", "clean", "professional", "product photography", "octane render",
-    "cinematic", "beautiful", "simple", "ultra detailed", "hd", "centered composition", "isolated",
-    "studio lighting", "award winning", "stock photo",
-)
-BLAME: Final = (
-    "blurry", "low quality", "worst quality", "watermark", "text", "ugly", "deformed", "noisy", "jpeg artifacts",
-    "bad anatomy", "lowres", "cropped", "out of frame", "duplicate", "logo", "signature", "grainy",
-    "extra fingers", "people", "cartoon",
-)
-SPARE: Final = (
-    "a an the of on in at to and with next beside left right from above below under it its over behind some one "
-    "my your me please for without no not by that is very my make show generate some object objects thing toy "
-    "colored coloured color colour striped bright close up macro magenta lime navy plate cat dog , . - ! ? : ; ( )"
-).split()
-"""Words of everyday prompts that get a token of their own, drawn or not."""
