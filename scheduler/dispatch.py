@@ -36,7 +36,14 @@ class _Current:
 
     runner: Runner
     task: asyncio.Task[Status]
-    reason: StopReason = StopReason.SHUTDOWN
+    reason: StopReason | None = None
+
+    def stop(self, reason: StopReason) -> None:
+        """Cancel the task; what a user asked for stands, whoever else asks afterwards."""
+        if self.reason is not StopReason.USER:
+            self.reason = reason
+        if not self.task.cancelling():
+            self.task.cancel()
 
 
 class Dispatch:
@@ -93,17 +100,15 @@ class Dispatch:
         current = self._current.get(job_id)
         if current is None or current.task.cancelling():
             return False
-        current.reason = StopReason.GPU
-        return current.task.cancel()
+        current.stop(StopReason.GPU)
+        return True
 
     async def stop_job(self, job_id: JobId, reason: StopReason) -> None:
         """Stop a running job and return when its engine is free of it and its end is written."""
         current = self._current.get(job_id)
         if current is None:
             return
-        current.reason = reason
-        if not current.task.cancelling():
-            current.task.cancel()
+        current.stop(reason)
         await asyncio.wait([current.task])
         await asyncio.sleep(0)
 
@@ -203,9 +208,11 @@ class Dispatch:
         self, station: Station, job: Job, current: _Current, task: asyncio.Task[Status]
     ) -> Outcome:
         """Decide how a task ended, and what that says about its engine."""
-        if task.cancelled():
-            return after_stop(job, current.reason, now=self._clock.now())
-        error = task.exception()
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled() or (error is not None and current.reason is not None):
+            # An engine may answer an interrupt with an error; the job was stopped all the same.
+            reason = current.reason or StopReason.SHUTDOWN
+            return after_stop(job, reason, now=self._clock.now())
         if error is None:
             station.breaker.succeeded()
             return Outcome(task.result(), job.attempts, 0)

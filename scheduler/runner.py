@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Awaitable
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from opentelemetry import trace
@@ -34,6 +35,10 @@ async def unbroken(work: Awaitable[T]) -> T:
         while not task.done():
             await asyncio.wait([task])
         raise
+
+
+def _give_back(seat: Seat, _: object) -> None:
+    seat.release()
 
 
 class Runner:
@@ -112,7 +117,9 @@ class Runner:
                     spare = self._seats.take_spare(self._job.lane)
                     if spare is None:
                         break
-                    group.create_task(self._draw_on(spare, group))
+                    drawing = group.create_task(self._draw_on(spare, group))
+                    # A task that is cancelled before its first step runs no `finally` of its own.
+                    drawing.add_done_callback(partial(_give_back, spare))
                 await self._draw_on(self._seat, group)
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from errors
