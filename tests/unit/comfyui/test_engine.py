@@ -222,20 +222,6 @@ async def test_another_prompt_is_waited_for_and_tells_nothing(
     await updates.aclose()
 
 
-async def test_waiting_for_another_prompt_is_no_stall(server: FakeComfyUi, tmp_path: Path) -> None:
-    engine = engine_on(server, tmp_path, replace(TIMING, stall_seconds=0.0))
-    server.stage.hold()
-    put(server, "theirs")
-    await server.stage.drawing()
-    drawing = asyncio.create_task(draw(engine))
-    await server.asked.wait_for("GET /queue", times=3)
-    assert not drawing.done()
-    drawing.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await drawing
-    await engine.aclose()
-
-
 async def test_a_server_that_stumbles_is_asked_again_but_not_for_ever(
     server: FakeComfyUi, engine: ComfyUiEngine
 ) -> None:
