@@ -271,6 +271,20 @@ async def test_closing_asks_until_the_worker_is_free(
     assert not server.queue.processing
 
 
+async def test_a_cancel_during_the_submission_stops_what_was_submitted(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    server.stage.hold()
+    turn = FreeTurn()
+    reader = asyncio.ensure_future(draw(engine, turn=turn))
+    server.stage.on_accept = reader.cancel
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    assert [item.status for item in server.queue.items] == ["canceled"]
+    assert not server.queue.processing
+    assert not turn.held
+
+
 async def test_a_picture_that_still_waits_is_cancelled_without_waiting_for_others(
     server: FakeInvokeAi, engine: InvokeAiEngine
 ) -> None:
