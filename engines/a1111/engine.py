@@ -84,13 +84,13 @@ class A1111Engine:
         """Draw one picture; see `engines.base.Engine`."""
         planned = await self._plan(spec)
         async with stepping(turn), self._lock:
-            await self._tower.settle(_tasks(turn.ticket) if turn.ticket else ())
+            await self._tower.settle(self._tasks(turn.ticket or ""))
             if self._unloaded:
                 await self._client.reload()
             self._unloaded = True  # until a drawing has shown that the model is where it belongs
-            ticket = f"{turn.picture_id}-{secrets.token_hex(4)}"
+            ticket = f"{self.name}:{turn.picture_id}-{secrets.token_hex(4)}"
             await turn.keep_ticket(ticket)
-            drawing = Drawing(self._client, self._tower, planned, _tasks(ticket), spec.seed)
+            drawing = Drawing(self._client, self._tower, planned, self._tasks(ticket), spec.seed)
             async with aclosing(drawing.updates()) as updates:
                 async for progress in updates:
                     yield progress
@@ -145,7 +145,9 @@ class A1111Engine:
         self._stock, self._tower.tasks = stock, stock.tasks
         return stock
 
-
-def _tasks(ticket: str) -> Sequence[str]:
-    """Return the names that the server knows the calls of a ticket by."""
-    return [f"task({ticket}-{number})" for number in range(_MOST_CALLS)]
+    def _tasks(self, ticket: str) -> Sequence[str]:
+        """Return the names that the server knows a ticket's calls by; none if it is not ours."""
+        owner, _, name = ticket.partition(":")
+        if owner != self.name:
+            return ()
+        return [f"task({name}-{number})" for number in range(_MOST_CALLS)]

@@ -197,6 +197,8 @@ async def test_closing_waits_for_the_server_to_be_free(
         reader.cancel()
         await asyncio.sleep(0)
     await server.stage.stopping()
+    for _ in range(3):  # whatever else travels between the two has arrived by then
+        assert (await bench.engine.probe()).ok
     assert not reader.done(), "it left while the server was still drawing"
     assert turn.held, "it gave the GPU away while the server was still drawing"
     server.stage.let_go()
@@ -320,6 +322,15 @@ async def test_a_ticket_that_the_server_does_not_know_is_no_obstacle(
     assert picture.seed == bench.spec.seed
     assert server.stage.begun == ended + 1
     await engine.aclose()
+
+
+@http_engines
+@pytest.mark.parametrize("ticket", ["", "somebody-else:42", '{"prompt_id": "x"}', "☃"])
+async def test_a_ticket_of_another_engine_is_no_obstacle(
+    bench: Bench, server: Server, ticket: str
+) -> None:
+    await draw(bench, FreeTurn(ticket=ticket))
+    assert server.stage.begun == 1
 
 
 @http_engines

@@ -112,7 +112,7 @@ async def test_every_drawing_has_a_name_of_its_own_that_is_kept(start: Start) ->
     await draw(engine, turn=turn)
     first, second = (body["force_task_id"] for body in server.bodies)
     assert first != second
-    assert [first, second] == [f"task({ticket}-0)" for ticket in turn.tickets]
+    assert [f"a1111:{name[5:-3]}" for name in (first, second)] == turn.tickets
 
 
 async def test_two_pictures_are_never_in_flight(start: Start) -> None:
@@ -272,7 +272,7 @@ async def test_failures_and_the_ghosts_that_they_leave(start: Start, error: str,
 async def test_a_ghost_in_the_queue_is_not_waited_for(start: Start) -> None:
     server, engine = await start()
     server.webui.pending.append("task(before-0)")
-    await draw(engine, turn=FreeTurn(ticket="before"))
+    await draw(engine, turn=FreeTurn(ticket="a1111:before"))
     assert server.stage.finished == 1
 
 
