@@ -11,7 +11,8 @@ from engines.invokeai.engine import InvokeAiEngine
 from engines.invokeai.waiting import Patience
 from engines.spec import GenerationSpec
 from tests.contract.engines import Bench, Trouble
-from tests.fakes.invokeai import FakeInvokeAi, record
+from tests.fakes.invokeai import FakeInvokeAi
+from tests.fakes.invokeai_answers import record
 from tests.fakes.stage import Flaw
 
 NAME = EngineName("invokeai")

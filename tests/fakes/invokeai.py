@@ -6,13 +6,13 @@ events come twice and are not repeated for those who were away.
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import socketio
 from aiohttp import web
 
+from tests.fakes.invokeai_answers import abort, problem
 from tests.fakes.invokeai_graphs import openapi, problems
 from tests.fakes.invokeai_queue import FakeItem, FakeQueue
 from tests.fakes.stage import Phase, Stage
@@ -21,27 +21,6 @@ _QUEUE = "/api/v1/queue/{queue}"
 TOKEN = "token-of-the-admin"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def record(
-    name: str,
-    kind: str = "main",
-    base: str = "sd-1",
-    **more: Any,  # noqa: ANN401 -- JSON
-) -> dict[str, Any]:
-    """Return a model record; the key follows from name, type and base."""
-    return {
-        "key": f"key-{kind}-{base}-{name}",
-        "hash": f"blake3:{kind}{base}{name}",
-        "name": name,
-        "base": base,
-        "type": kind,
-        "format": "diffusers",
-        "path": f"/models/{name}.safetensors",
-        "file_size": 1000,
-        "default_settings": None,
-        **more,
-    }
 
 
 class FakeInvokeAi:
@@ -118,7 +97,7 @@ class FakeInvokeAi:
         if transport is not None:
             self._transports.add(transport)
         if not self._admits(request):
-            return _problem(401, "Missing authentication credentials")
+            return problem(401, "Missing authentication credentials")
         try:
             return await handler(request)
         finally:
@@ -133,13 +112,13 @@ class FakeInvokeAi:
 
     def _routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/api/v1/app/version", self._version),
+            web.get("/api/v1/app/version", self._app_version),
             web.get("/openapi.json", self._openapi),
             web.post("/api/v1/auth/login", self._log_in),
             web.get("/api/v2/models/", self._models),
             web.post("/api/v2/models/empty_model_cache", self._empty),
             web.get("/api/v1/boards/", self._boards),
-            web.post("/api/v1/boards/", self._make_board),
+            web.post("/api/v1/boards/", self._boards),
             web.post("/api/v1/images/upload", self._upload),
             web.get("/api/v1/images/i/{name}/full", self._image),
             web.post(f"{_QUEUE}/enqueue_batch", self._enqueue),
@@ -147,9 +126,8 @@ class FakeInvokeAi:
             web.get(f"{_QUEUE}/list_all", self._list_all),
             web.get(f"{_QUEUE}/b/{{batch}}/status", self._batch_status),
             web.get(f"{_QUEUE}/i/{{item}}", self._item),
-            web.put(f"{_QUEUE}/i/{{item}}/cancel", self._cancel),
-            web.put(f"{_QUEUE}/processor/pause", self._pause),
-            web.put(f"{_QUEUE}/processor/resume", self._resume),
+            web.put(f"{_QUEUE}/i/{{item}}/cancel", self._item),
+            web.put(f"{_QUEUE}/processor/{{verb:pause|resume}}", self._processor),
         ]
 
     async def _subscribe(self, sid: str, data: Mapping[str, Any]) -> None:
@@ -158,7 +136,7 @@ class FakeInvokeAi:
     async def _emit(self, name: str, event: Mapping[str, Any]) -> None:
         await self._sio.emit(name, event, room=event["queue_id"])
 
-    async def _version(self, _: web.Request) -> web.Response:
+    async def _app_version(self, _: web.Request) -> web.Response:
         return web.json_response({"version": self.version})
 
     async def _openapi(self, _: web.Request) -> web.Response:
@@ -167,7 +145,7 @@ class FakeInvokeAi:
     async def _log_in(self, request: web.Request) -> web.Response:
         body = await request.json()
         if (body["email"], body["password"]) != self.login:
-            return _problem(401, "Incorrect email or password")
+            return problem(401, "Incorrect email or password")
         return web.json_response({"token": TOKEN, "user": {}, "expires_in": 60})
 
     async def _models(self, _: web.Request) -> web.Response:
@@ -177,20 +155,19 @@ class FakeInvokeAi:
         self.emptied += 1
         return web.json_response(None)
 
-    async def _boards(self, _: web.Request) -> web.Response:
+    async def _boards(self, request: web.Request) -> web.Response:
         boards = [{"board_id": key, "board_name": name} for key, name in self.boards.items()]
-        return web.json_response(boards)
-
-    async def _make_board(self, request: web.Request) -> web.Response:
-        key = f"board-{len(self.boards) + 1}"
-        self.boards[key] = request.query["board_name"]
-        return web.json_response({"board_id": key, "board_name": self.boards[key]}, status=201)
+        if request.method == "GET":
+            return web.json_response(boards)
+        made = {"board_id": f"board-{len(boards) + 1}", "board_name": request.query["board_name"]}
+        self.boards[made["board_id"]] = made["board_name"]
+        return web.json_response(made, status=201)
 
     async def _upload(self, request: web.Request) -> web.Response:
         part = (await request.post())["file"]
         assert isinstance(part, web.FileField)
         if not part.content_type.startswith("image"):
-            return _problem(415, "Not an image")
+            return problem(415, "Not an image")
         name = f"upload-{len(self.uploads) + 1}.png"
         self.uploads.append((name, request.query["image_category"]))
         self.queue.images[name] = part.file.read()
@@ -199,26 +176,26 @@ class FakeInvokeAi:
     async def _image(self, request: web.Request) -> web.StreamResponse:
         png = self.queue.images.get(request.match_info["name"])
         if png is None:
-            return _problem(404, "Image not found")
+            return problem(404, "Image not found")
         if self.stage.cuts(Phase.FETCHING):
             response = web.StreamResponse(headers={"Content-Length": str(len(png))})
             await response.prepare(request)
             await response.write(png[: len(png) // 2])
-            _abort(request)
+            abort(request)
             return response
         return web.Response(body=png, content_type="image/png")
 
     async def _enqueue(self, request: web.Request) -> web.Response:
         body = await request.json()
         if self.stage.cuts(Phase.SUBMIT):
-            return _abort(request)
+            return abort(request)
         batch = body["batch"]
         if detail := problems(batch["graph"]):
             return web.json_response({"detail": detail}, status=422)
         if not self.full:
             self.queue.enqueue(request.match_info["queue"], batch)
         if self.stage.cuts(Phase.ANSWER):
-            return _abort(request)
+            return abort(request)
         numbers = [item.number for item in self._of_batch(batch["batch_id"])]
         answer = {
             "queue_id": request.match_info["queue"],
@@ -234,8 +211,7 @@ class FakeInvokeAi:
         running = [i.number for i in self.queue.items if i.status == "in_progress"]
         queue = {"queue_id": request.match_info["queue"], "item_id": next(iter(running), None)}
         self.looked.set()
-        processor = {"is_started": self.queue.started, "is_processing": self.queue.processing}
-        return web.json_response({"queue": queue, "processor": processor})
+        return web.json_response({"queue": queue, "processor": self._worker_state()})
 
     async def _list_all(self, request: web.Request) -> web.Response:
         wanted = request.query["destination"]
@@ -247,26 +223,22 @@ class FakeInvokeAi:
         return web.json_response({"queue_id": "default", "total": len(items)})
 
     async def _item(self, request: web.Request) -> web.Response:
-        if self.deaf:
+        if self.deaf and request.method == "GET":
             self.deaf -= 1
-            return _abort(request)
-        item = self._find(request)
-        return item if isinstance(item, web.Response) else web.json_response(item.row())
-
-    async def _cancel(self, request: web.Request) -> web.Response:
+            return abort(request)
         item = self._find(request)
         if isinstance(item, web.Response):
             return item
-        self.queue.cancel(item)
+        if request.method == "PUT":
+            self.queue.cancel(item)
         return web.json_response(item.row())
 
-    async def _pause(self, _: web.Request) -> web.Response:
-        self.queue.resume(started=False)
-        return web.json_response({"is_started": False, "is_processing": self.queue.processing})
+    async def _processor(self, request: web.Request) -> web.Response:
+        self.queue.resume(started=request.match_info["verb"] == "resume")
+        return web.json_response(self._worker_state())
 
-    async def _resume(self, _: web.Request) -> web.Response:
-        self.queue.resume(started=True)
-        return web.json_response({"is_started": True, "is_processing": self.queue.processing})
+    def _worker_state(self) -> dict[str, bool]:
+        return {"is_started": self.queue.started, "is_processing": self.queue.processing}
 
     def _of_batch(self, batch: str) -> list[FakeItem]:
         return [item for item in self.queue.items if item.batch["batch_id"] == batch]
@@ -276,18 +248,7 @@ class FakeInvokeAi:
         item = next((item for item in self.queue.items if item.number == number), None)
         words = f"Queue item with id {number} not found in queue {queue}"
         if item is None:
-            return _problem(404, words)
+            return problem(404, words)
         if queue != item.queue:  # the real route catches its own 404
-            return _problem(500, f"Unexpected error while fetching queue item: 404: {words}")
+            return problem(500, f"Unexpected error while fetching queue item: 404: {words}")
         return item
-
-
-def _problem(status: int, detail: str) -> web.Response:
-    body = json.dumps({"detail": detail})
-    return web.Response(status=status, text=body, content_type="application/json")
-
-
-def _abort(request: web.Request) -> web.Response:
-    assert request.transport is not None
-    request.transport.abort()
-    return web.Response()

@@ -1,18 +1,15 @@
 """The queue and the worker of a fake InvokeAI: a database that is ahead of what really happens."""
 
 import asyncio
-import base64
-import io
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from PIL import Image
-
 from engines.card import test_card
 from tests.fakes.invokeai_graphs import denoisings, model_keys, output_of, seed_of, size_of
-from tests.fakes.stage import Flaw, Phase, Stage
+from tests.fakes.invokeai_pictures import preview, spoiled
+from tests.fakes.stage import Phase, Stage
 
 Emit = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
@@ -21,14 +18,6 @@ _FAILURES = {
     "model_not_found": ("Exception", "Unknown model: 0000"),
     "": ("AssertionError", "LoRA and UNet are of different bases"),
 }
-
-
-def preview() -> dict[str, Any]:
-    """Return a progress image: a JPEG of latent size under its display size."""
-    out = io.BytesIO()
-    Image.effect_noise((8, 8), 50).convert("RGB").save(out, "JPEG")
-    data = base64.b64encode(out.getvalue()).decode()
-    return {"width": 64, "height": 64, "dataURL": f"data:image/jpeg;base64,{data}"}
 
 
 @dataclass
@@ -198,7 +187,7 @@ class FakeQueue:
         width, height = size_of(graph, node)
         png = test_card(width=width, height=height, seed=seed_of(graph))
         name = f"{uuid.uuid4()}.png"
-        self.images[name] = _spoiled(png, self._stage.flaw())
+        self.images[name] = spoiled(png, self._stage.flaw())
         item.images[node] = name
 
     async def _change(self, item: FakeItem, status: str) -> None:
@@ -232,20 +221,3 @@ class FakeQueue:
         await self._emit(name, event)
         if self.twice:
             await self._emit(name, {**event, "image": None} if "image" in event else event)
-
-
-def _spoiled(png: bytes, flaw: Flaw | None) -> bytes:
-    match flaw:
-        case None:
-            return png
-        case Flaw.HALF:
-            return png[: len(png) // 2]
-        case Flaw.SIZE:
-            return test_card(width=72, height=40, seed=1)
-        case Flaw.FOREIGN:
-            return b"<html>Not Found</html>"
-        case Flaw.FLAT:
-            out = io.BytesIO()
-            with Image.open(io.BytesIO(png)) as picture:
-                Image.new("RGB", picture.size).save(out, "PNG")
-            return out.getvalue()

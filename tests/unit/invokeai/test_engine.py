@@ -22,7 +22,8 @@ from engines.invokeai.client import Client
 from engines.invokeai.engine import InvokeAiEngine
 from engines.invokeai.waiting import Patience
 from engines.spec import GenerationSpec, Tiling
-from tests.fakes.invokeai import FakeInvokeAi, record
+from tests.fakes.invokeai import FakeInvokeAi
+from tests.fakes.invokeai_answers import record
 from tests.fakes.stage import Phase
 from tests.fakes.turn import FreeTurn
 
