@@ -6,21 +6,18 @@ events come twice and are not repeated for those who were away.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import socketio
 from aiohttp import web
 
-from tests.fakes.invokeai_answers import abort, problem
+from tests.fakes.invokeai_answers import TOKEN, Handler, abort, problem
 from tests.fakes.invokeai_graphs import openapi, problems
 from tests.fakes.invokeai_queue import FakeItem, FakeQueue
 from tests.fakes.stage import Phase, Stage
 
 _QUEUE = "/api/v1/queue/{queue}"
-TOKEN = "token-of-the-admin"
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class FakeInvokeAi:

@@ -1,9 +1,14 @@
 """What a fake InvokeAI answers with: model records, errors, and broken connections."""
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
+
+TOKEN = "token-of-the-admin"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def record(
