@@ -117,7 +117,7 @@ class Tower:
             quiet = 0 if await self._has(tasks) else quiet + 1
             if quiet >= _QUIET_LOOKS:
                 return
-            if loop.time() > deadline:
+            if not quiet and loop.time() > deadline:
                 raise EngineTimeoutError("the server does not let go of an earlier drawing")
             await asyncio.sleep(self._patience.poll_seconds)
 

@@ -37,6 +37,7 @@ def engine_on(
     folder: Path,
     *,
     stall_seconds: float = 60.0,
+    stop_seconds: float = 60.0,
     auth: tuple[str, str] | None = None,
 ) -> A1111Engine:
     """Return an engine that looks often and gives up late."""
@@ -45,7 +46,9 @@ def engine_on(
         base_url=server.url,
         inputs=Inputs(folder),
         auth=auth,
-        patience=Patience(poll_seconds=0.005, stall_seconds=stall_seconds),
+        patience=Patience(
+            poll_seconds=0.005, stall_seconds=stall_seconds, stop_seconds=stop_seconds
+        ),
     )
 
 

@@ -19,6 +19,7 @@ from engines.errors import (
     BadPictureError,
     EngineError,
     EngineProtocolError,
+    EngineTimeoutError,
     LostError,
     OutOfMemoryError,
 )
@@ -328,6 +329,29 @@ async def test_a_lost_drawing_that_still_waits_is_waited_for(start: Start, tmp_p
     assert server.stage.begun == 3
     await frozen.aclose()  # type: ignore[attr-defined]
     await after.aclose()
+
+
+async def test_a_drawing_that_could_not_be_stopped_is_remembered(
+    start: Start, tmp_path: Path
+) -> None:
+    server, _ = await start()
+    engine = engine_on(server, tmp_path, stall_seconds=0.2, stop_seconds=0.05)
+    server.stage.hold()
+    server.stage.linger()
+    reader = asyncio.create_task(draw(engine))
+    await server.stage.drawing()
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    assert server.stage.busy, "the fake should go on for as long as it likes"
+    with pytest.raises(EngineTimeoutError, match="does not let go"):
+        await draw(engine)
+    assert server.stage.begun == 1
+    server.stage.let_go()
+    server.stage.release()
+    await draw(engine)
+    assert server.stage.most_at_once == 1
+    await engine.aclose()
 
 
 async def test_memory_is_taken_only_when_nobody_draws(start: Start) -> None:
