@@ -46,9 +46,14 @@ class Breaker:
         self._open_until = None
 
     def failed(self, now: float, *, reason: str, gone: bool) -> None:
-        """Count a failure of the engine; `gone` when nobody was there."""
+        """Count a failure of the engine; `gone` when nobody was there.
+
+        What fails while it is open was under way before, and says nothing new.
+        """
         self.reason = reason
         self._failures += 1
+        if self.state(now) is BreakerState.OPEN:
+            return
         if self._open_until is not None:
             self._rest_seconds = min(2 * self._rest_seconds, LONGEST_REST_SECONDS)
         if gone or self._failures >= TOLERATED or self._open_until is not None:
