@@ -14,6 +14,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from engines.base import EngineName
 from engines.breaker import BreakerState
 from engines.errors import EngineDownError, LostError
+from scheduler.errors import StoreDownError
 from scheduler.eta import Forecast
 from scheduler.failover import Failover
 from scheduler.gpu import Resident
@@ -25,6 +26,9 @@ from scheduler.runner import Runner
 from scheduler.station import SETTLE_SECONDS, Station
 from scheduler.table import JobTable
 from scheduler.uploads import Uploads
+
+JOURNAL_REST_SECONDS = 0.5
+"""Nothing is begun for so long after the journal could not be written."""
 
 _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("kitty_images.scheduler")
@@ -71,6 +75,7 @@ class Dispatch:
         self._probes = Probes(failover=failover, clock=clock, answered=self.wake)
         self._wake = asyncio.Event()
         self._begun = clock.monotonic()
+        self._rest_until = self._begun
         for station in stations.values():
             self._settle_in(station)
 
@@ -126,6 +131,9 @@ class Dispatch:
     def _dispatch_all(self) -> Iterator[float]:
         """Begin all that can begin; yield after how many seconds it is worth looking again."""
         now = self._clock.monotonic()
+        if now < self._rest_until:
+            yield self._rest_until - now
+            return
         for station in self._stations.values():
             if not station.waiting:
                 continue
@@ -220,6 +228,9 @@ class Dispatch:
             now = self._clock.monotonic()
             gone = isinstance(error, EngineDownError)
             station.breaker.failed(now, reason=f"{error.code}: {error}", gone=gone)
+        if isinstance(error, StoreDownError):
+            _log.error("nothing is begun for a while: %s", error)
+            self._rest_until = self._clock.monotonic() + JOURNAL_REST_SECONDS
         if not isinstance(error, Exception):
             raise error
         outcome = after_error(job, error, now=self._clock.now())

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from engines.errors import EngineError
-from scheduler.errors import StoreError
+from scheduler.errors import StoreDownError, StoreError
 from scheduler.job import Artifact, Cancelled, Failed, Job, Queued, Running, Status
 
 MAX_ATTEMPTS = 3
@@ -42,13 +42,16 @@ def after_error(job: Job, error: Exception, *, now: datetime) -> Outcome:
     """Decide what an exception in the drawing means.
 
     1. Worth retrying, and attempts are left: back to the queue, one attempt spent.
-    2. A failure with a code of ours: failed with that code.
-    3. Anything else is a bug: failed with `internal`; the traceback is in the log.
+    2. The journal cannot be written: back to the queue, since the job did nothing wrong.
+    3. A failure with a code of ours: failed with that code.
+    4. Anything else is a bug: failed with `internal`; the traceback is in the log.
     """
     attempts = job.attempts + 1
     match error:
         case EngineError(worth_retrying=True) if attempts < MAX_ATTEMPTS:
             return Outcome(requeued(job, error.code), attempts, job.crashes)
+        case StoreDownError():
+            return Outcome(requeued(job, error.code), job.attempts, job.crashes)
         case EngineError() | StoreError():
             status = Failed(error.code, str(error), now, artifacts=_stored(job))
         case _:

@@ -1,12 +1,19 @@
 """Asks engines that were left alone for a while whether they are back."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
+from engines.base import Health
 from engines.breaker import BreakerState
 from scheduler.failover import Failover
 from scheduler.ports import Clock
 from scheduler.station import Station
+
+PROBE_SECONDS = 30.0
+"""An engine that needs longer to say how it is does not work."""
+
+_log = logging.getLogger(__name__)
 
 
 class Probes:
@@ -38,7 +45,13 @@ class Probes:
 
     async def _ask(self, station: Station) -> None:
         try:
-            health = await station.engine.probe()
+            async with asyncio.timeout(PROBE_SECONDS):
+                health = await station.engine.probe()
+        except TimeoutError:
+            health = Health(ok=False, detail="it does not say how it is")
+        except Exception as error:  # noqa: BLE001 - a bug ends the probe, not the probing
+            _log.exception("the probe of engine %s hit a bug", station.engine.name)
+            health = Health(ok=False, detail=f"unexpected {type(error).__name__}")
         finally:
             station.probing = False
         if health.ok:

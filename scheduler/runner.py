@@ -96,7 +96,8 @@ class Runner:
         """
         was = self._job.status
         tickets = was.tickets if isinstance(was, Queued) else {}
-        await self._table.advance(self._job.id, Running(self._clock.now(), tickets=tickets))
+        running = Running(self._clock.now(), paused=self._paused, tickets=tickets)
+        await self._table.advance(self._job.id, running)
         found = await self._images.find(self._job) if isinstance(was, Queued) and was.again else ()
         self._artifacts = {a.index: a for a in found if a is not None}
         # What was found may lie in the spool still: only an upload that succeeds proves it stored.

@@ -161,9 +161,9 @@ class Scheduler:
         """
         job = await self.table.find(job_id)
         match job.status:
-            case Queued() as status:
+            case Queued() as status if job_id not in self._dispatch:
                 await self._pause_queued(job, status, paused=paused)
-            case Running() as status:
+            case Queued() | Running() as status:
                 self._dispatch.pause_job(job_id, paused=paused)
                 await self.table.advance(job_id, replace(status, paused=paused))
             case _:
@@ -171,13 +171,20 @@ class Scheduler:
         return self.table[job_id]
 
     def pause_all(self, *, paused: bool) -> None:
-        """Begin no more jobs, or begin them again; running ones go on."""
+        """Begin no more jobs, or begin them again; running ones go on.
+
+        Raises:
+            ShuttingDownError: nothing is begun any more.
+        """
+        if self._stopping:
+            raise ShuttingDownError
         self._dispatch.paused = paused
         self._dispatch.wake()
 
     def position(self, job: Job) -> int | None:
         """Return about how many jobs go before this one; None if it is not waiting."""
-        return self._stations[job.engine].backlog.position(job.id)
+        station = self._stations.get(job.engine)
+        return station.backlog.position(job.id) if station else None
 
     def eta(self, job: Job) -> Eta | None:
         """Return when a job will be done, None while that is not known."""
@@ -188,7 +195,7 @@ class Scheduler:
         """Put a job from before the restart where it belongs."""
         self.table.restore(job)
         now = self._clock.now()
-        if job.engine not in self._stations:
+        if job.engine not in self._stations and not isinstance(job.status, Storing):
             message = f"the engine {job.engine} is no longer configured"
             self.table.move(job.id, Failed("engine_unknown", message, now))
         elif isinstance(job.status, Running):
@@ -206,9 +213,12 @@ class Scheduler:
                 pass
 
     def _enqueue(self, job: Job) -> None:
-        """Let a queued job wait for its engine, unless it is paused."""
-        if isinstance(job.status, Queued) and not job.status.paused:
-            self._station(job).enqueue(job)
+        """Let a queued job wait for its engine, unless it is paused or has its place already."""
+        if not isinstance(job.status, Queued) or job.status.paused or job.id in self._dispatch:
+            return
+        station = self._station(job)
+        if not station.holds(job.id):
+            station.enqueue(job)
             self._dispatch.wake()
 
     async def _pause_queued(self, job: Job, status: Queued, *, paused: bool) -> None:

@@ -69,6 +69,10 @@ class Station:
         else:
             self.backlog.push(job, front=front)
 
+    def holds(self, job_id: JobId) -> bool:
+        """Say whether a job waits here."""
+        return job_id in self.backlog or job_id in self.suspects
+
     def withdraw(self, job_id: JobId) -> None:
         """Let a job wait no longer; fine if it does not."""
         self.backlog.remove(job_id)

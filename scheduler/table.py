@@ -48,7 +48,8 @@ class JobTable:
         try:
             return self[job_id]
         except JobNotFoundError:
-            return await self._journal.get(job_id)
+            # It may be called back to life while the journal is read.
+            return self.newest(await self._journal.get(job_id))
 
     def newest(self, job: Job) -> Job:
         """Return the job as it stands now, for one that was read from the journal."""
