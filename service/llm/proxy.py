@@ -176,7 +176,7 @@ class Proxy:
                 call.abort()
                 raise
             except (aiohttp.ClientError, OSError) as error:
-                why = str(error) or type(error).__name__
+                why = getattr(error, "strerror", None) or str(error) or type(error).__name__
                 detail = f"server {call.name!r} does not answer: {why}"
                 raise LlmError(detail, code="llm_down", status=502) from error
 

@@ -124,15 +124,23 @@ class Client:
     async def until(self, job_id: str, *states: str) -> dict[str, Any]:
         """Return a job when it is in one of these states."""
         async with self.session.ws_connect(f"/api/images/ws?job_id={job_id}") as news:
-            await news.receive_json()
+            await told(news)
             job = await self.job(job_id)
             while job["state"] not in states:
-                job = (await news.receive_json())["job"]
+                job = (await told(news))["job"]
         return job
 
     async def draw(self, prompt: str = "a card", **body: object) -> dict[str, Any]:
         """Submit a job and return it when it has ended."""
         return await self.ended((await self.submit(prompt, **body))["job_id"])
+
+
+async def told(news: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
+    """Return the next message, previews left out."""
+    while (message := await news.receive()).type is aiohttp.WSMsgType.BINARY:
+        continue
+    result: dict[str, Any] = message.json()
+    return result
 
 
 @asynccontextmanager
