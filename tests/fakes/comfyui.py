@@ -1,8 +1,7 @@
 """A ComfyUI server with the manners of real ones, good and bad, for tests to direct.
 
-It behaves as releases 0.3.64 (`newer=False`) and 0.38 (`newer=True`) do: see decision 0015
-on what a real one was seen to do. What differs between them: newer ones insist on UUIDs, cancel jobs
-by name, and are silent about previews unless asked for them.
+It behaves as releases 0.3.64 (`newer=False`) and 0.38 (`newer=True`) do; decision 0015 lists
+what a real one was seen to do. The newer ones insist on UUIDs and cancel prompts by name.
 """
 
 import asyncio

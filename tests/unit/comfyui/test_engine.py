@@ -78,6 +78,14 @@ async def until_drawing(updates: AsyncGenerator[Progress | Picture]) -> Progress
     pytest.fail("no step")
 
 
+async def first_preview(engine: ComfyUiEngine) -> bytes:
+    async with aclosing(engine.generate(SPEC, FreeTurn())) as updates:
+        async for update in updates:
+            if isinstance(update, Progress) and update.preview:
+                return update.preview
+    pytest.fail("no preview")
+
+
 # -- sending
 
 
@@ -173,15 +181,13 @@ async def test_a_prompt_that_would_be_drawn_in_part_is_refused_and_taken_back(
 # -- following
 
 
+@pytest.mark.parametrize("negotiates", [True, False])
 async def test_previews_are_ours_whether_they_say_so_or_not(
-    server: FakeComfyUi, engine: ComfyUiEngine
+    server: FakeComfyUi, engine: ComfyUiEngine, negotiates: bool
 ) -> None:
-    for negotiates in (True, False):
-        server.sockets.negotiates = negotiates
-        _, told = await draw(engine, SPEC.picture(int(negotiates)))
-        previews = [p.preview for p in told if p.preview]
-        assert previews
-        assert all(preview.startswith(b"\xff\xd8") for preview in previews)
+    server.sockets.negotiates = negotiates
+    server.stage.hold()
+    assert (await first_preview(engine)).startswith(b"\xff\xd8")
 
 
 async def test_previews_that_name_their_prompt_are_asked_for(
@@ -196,12 +202,7 @@ async def test_previews_of_other_formats_become_jpegs(
 ) -> None:
     server.worker.previews = "PNG"
     server.stage.hold()
-    async with aclosing(engine.generate(SPEC, FreeTurn())) as updates:
-        async for update in updates:
-            assert isinstance(update, Progress)
-            if update.preview:
-                assert update.preview.startswith(b"\xff\xd8")
-                break
+    assert (await first_preview(engine)).startswith(b"\xff\xd8")
 
 
 async def test_another_prompt_is_waited_for_and_tells_nothing(
@@ -449,11 +450,11 @@ async def test_a_restart_that_forgets_everything_is_a_lost_engine(
 ) -> None:
     server.stage.hold()
     turn = FreeTurn()
-    drawing = asyncio.create_task(draw(engine, turn=turn))
-    await server.stage.drawing()
-    await server.restart()
-    with pytest.raises(LostError, match="does not know the prompt"):
-        await drawing
+    async with aclosing(engine.generate(SPEC, turn)) as updates:
+        await until_drawing(updates)
+        await server.restart()
+        with pytest.raises(LostError, match="does not know the prompt"):
+            _ = [update async for update in updates]
     server.stage.release()
     picture, _ = await draw(engine, turn=turn)
     assert picture.seed == SPEC.seed
