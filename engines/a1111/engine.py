@@ -28,16 +28,7 @@ from engines.http import ANSWER_SECONDS, Server
 from engines.inputs import Inputs
 from engines.spec import GenerationSpec
 
-_ALWAYS: Final = frozenset(
-    {
-        Feature.IMG2IMG,
-        Feature.INPAINT,
-        Feature.HIRES,
-        Feature.UPSCALE,
-        Feature.TILING,
-        Feature.REFINER,
-    }
-)
+_FEATURES: Final = frozenset(Feature) - {Feature.REATTACH, Feature.RESUME}
 _MOST_CALLS: Final = 2  # that have a name: draw, draw again
 
 
@@ -70,12 +61,12 @@ class A1111Engine:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do; extensions are known once the server has been asked."""
-        features, stock = set(_ALWAYS), self._stock
+        """What it can do; until the server has been asked, it is taken to have every extension."""
+        features, stock = set(_FEATURES), self._stock
         if stock is not None:
-            features |= {Feature.LORA} if stock.loras is not None else set()
-            features |= {Feature.CONTROL} if stock.controlnets else set()
-            features |= {Feature.PREVIEWS} if stock.tasks else set()
+            features -= {Feature.LORA} if stock.loras is None else set()
+            features -= set() if stock.controlnets else {Feature.CONTROL}
+            features -= set() if stock.tasks else {Feature.PREVIEWS}
         return Capabilities(preemption="job", features=frozenset(features), batch=1, slots=1)
 
     async def generate(
@@ -147,7 +138,7 @@ class A1111Engine:
 
     def _tasks(self, ticket: str) -> Sequence[str]:
         """Return the names that the server knows a ticket's calls by; none if it is not ours."""
-        owner, _, name = ticket.partition(":")
-        if owner != self.name:
+        name = ticket.removeprefix(f"{self.name}:")
+        if name == ticket:
             return ()
         return [f"task({name}-{number})" for number in range(_MOST_CALLS)]

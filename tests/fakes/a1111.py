@@ -31,6 +31,7 @@ class FakeA1111:
 
     Attributes:
         nowebui: There are no `/internal` routes.
+        bare: Without the LoRA and ControlNet extensions.
         old: Before 1.9: no schedulers; their names are part of the samplers'.
         auth: What `--api-auth` was given; asked for on the core's own routes only.
         without_api: Started without `--api`: no route of the core exists.
@@ -44,12 +45,14 @@ class FakeA1111:
         *,
         forge: bool = False,
         nowebui: bool = False,
+        bare: bool = False,
         old: bool = False,
         auth: tuple[str, str] | None = None,
     ) -> None:
         self.stage = Stage()
         self.webui = Webui(self.stage, forge=forge)
         self.nowebui = nowebui
+        self.bare = bare
         self.old = old
         self.auth = aiohttp.encode_basic_auth(*auth) if auth else None
         self.without_api = False
@@ -119,7 +122,8 @@ class FakeA1111:
             return web.json_response(self._task(await request.json()))
         if method == "POST":
             return web.json_response(await self._command(path))
-        listing = self._listings().get(path)
+        missing = self.bare and (path == "/sdapi/v1/loras" or path.startswith("/controlnet"))
+        listing = None if missing else self._listings().get(path)
         if listing is None:
             raise WebuiError("HTTPException", "Not Found", 404)
         return web.json_response(listing)

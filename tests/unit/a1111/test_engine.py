@@ -20,6 +20,7 @@ from engines.errors import (
     EngineError,
     EngineProtocolError,
     EngineTimeoutError,
+    InvalidSpecError,
     LostError,
     OutOfMemoryError,
 )
@@ -157,7 +158,6 @@ async def test_a_picture_in_three_calls(start: Start, tmp_path: Path) -> None:
 
 async def test_extensions_are_used_when_they_are_there(start: Start, tmp_path: Path) -> None:
     server, engine = await start()
-    assert not engine.capabilities.features & {Feature.LORA, Feature.CONTROL, Feature.PREVIEWS}
     assert (await engine.probe()).ok
     assert engine.capabilities.features >= {Feature.LORA, Feature.CONTROL, Feature.PREVIEWS}
     spec = replace(
@@ -172,6 +172,20 @@ async def test_extensions_are_used_when_they_are_there(start: Start, tmp_path: P
     server.webui.fall_back = {"control", "lora"}
     _, picture = await draw(engine, spec)
     assert [s.field for s in picture.shortfalls] == ["controls", "loras"]
+
+
+async def test_an_extension_that_is_missing_is_not_offered(start: Start, tmp_path: Path) -> None:
+    _, engine = await start(bare=True)
+    assert engine.capabilities.features >= {Feature.LORA, Feature.CONTROL}
+    assert (await engine.probe()).ok
+    assert not engine.capabilities.features & {Feature.LORA, Feature.CONTROL}
+    await draw(engine)
+    for spec in (
+        replace(SPEC, loras=(Lora("ink"),)),
+        replace(SPEC, controls=(Control("canny", kept(tmp_path, 64, 48)),)),
+    ):
+        with pytest.raises(InvalidSpecError):
+            await draw(engine, spec)
 
 
 async def test_the_password_is_given(start: Start) -> None:
