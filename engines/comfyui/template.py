@@ -85,8 +85,8 @@ class Template:
             size=None,
         )
         return workflow, [
-            Shortfall("unsupported", f"the workflow {self.name!r} takes no {field}", field)
-            for field in self._missing(spec, values)
+            Shortfall("unsupported", f"the workflow {self.name!r} takes no {wish}", _field(wish))
+            for wish in self._missing(spec, values)
         ]
 
     def _of(self, role: Role) -> tuple[Target, ...]:
@@ -113,6 +113,7 @@ class Template:
             "steps": (Role.STEPS, spec.steps != plain.steps),
             "cfg": (Role.CFG, spec.cfg != plain.cfg),
             "sampler": (Role.SAMPLER, spec.sampler != plain.sampler),
+            "scheduler": (Role.SCHEDULER, Role.SCHEDULER in values),
             "model": (Role.MODEL, Role.MODEL in values),
             "init_image": (Role.IMAGE, spec.init_image is not None),
             "mask": (Role.MASK, spec.mask is not None),
@@ -147,6 +148,11 @@ def read_template(name: str, text: bytes, sidecar: bytes | None = None) -> Templ
         )
     except InvalidSpecError as error:
         raise InvalidSpecError(f"workflow {name!r}: {error}", field="model") from error
+
+
+def _field(wish: str) -> str:
+    """Return the spec's field that a wish belongs to: samplers name their scheduler, too."""
+    return "sampler" if wish == "scheduler" else wish
 
 
 def _json(text: bytes) -> Any:  # noqa: ANN401 -- JSON

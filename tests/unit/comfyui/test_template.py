@@ -150,6 +150,13 @@ def test_what_a_workflow_does_not_take_is_a_shortfall() -> None:
     assert missing == ["negative_prompt", "cfg", "loras", "hires", "clip_skip"]
 
 
+def test_a_scheduler_without_a_place_is_a_shortfall_of_the_sampler() -> None:
+    graph = classic()
+    del graph["3"]["inputs"]["scheduler"]
+    names = replace(NAMES, sampler="euler", scheduler="karras")
+    assert filled(template(graph), names)[1] == ["sampler"]
+
+
 def test_what_nobody_asked_for_is_no_shortfall() -> None:
     assert filled(template(FLUX))[1] == []
 
