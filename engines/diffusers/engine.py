@@ -21,12 +21,13 @@ from engines.base import (
 )
 from engines.diffusers.devices import DEVICES, batch_size, guess_device
 from engines.diffusers.digests import Digests
+from engines.diffusers.furnishing import Furnishing
 from engines.diffusers.library import Library
 from engines.diffusers.mailbox import Died, Drawn, Mailbox
 from engines.diffusers.order import Order
 from engines.diffusers.png import encode_png
 from engines.diffusers.settings import DiffusersSettings
-from engines.diffusers.thread import DrawingThread, Furnishing
+from engines.diffusers.thread import DrawingThread
 from engines.errors import EngineDownError
 from engines.inputs import Inputs
 from engines.spec import GenerationSpec

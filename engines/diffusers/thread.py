@@ -5,16 +5,12 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from engines.diffusers.library import Library
+from engines.diffusers.furnishing import Furnishing
 from engines.diffusers.mailbox import Died
 from engines.diffusers.order import Order
-from engines.diffusers.settings import DiffusersSettings
 from engines.errors import EngineDownError, EngineError
-from engines.inputs import Inputs
 
 if TYPE_CHECKING:
     from engines.diffusers.runner import Runner
@@ -22,17 +18,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Furnishing:
-    """What a studio is opened with."""
-
-    library: Library
-    data_dir: Path
-    inputs: Inputs
-    device: str
-    settings: DiffusersSettings
 
 
 class DrawingThread:
