@@ -11,6 +11,7 @@ import pytest
 from engines.base import EngineName, Feature, Picture, Progress
 from engines.card import test_card as card
 from engines.errors import (
+    BadPictureError,
     EngineDownError,
     EngineProtocolError,
     InvalidSpecError,
@@ -24,7 +25,7 @@ from engines.invokeai.waiting import Patience
 from engines.spec import GenerationSpec, Tiling
 from tests.fakes.invokeai import FakeInvokeAi
 from tests.fakes.invokeai_answers import record
-from tests.fakes.stage import Phase
+from tests.fakes.stage import Flaw, Phase
 from tests.fakes.turn import FreeTurn
 
 SPEC = GenerationSpec(
@@ -218,6 +219,29 @@ async def test_a_failure_that_happened_meanwhile_is_told_once(
     with pytest.raises(Exception, match="CUDA out of memory"):
         await draw(engine, turn=turn)
     assert turn.ticket == ""
+    await draw(engine, turn=turn)
+    assert server.stage.begun == 2
+
+
+async def test_a_picture_that_is_none_is_drawn_anew_by_the_next_attempt(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    server.stage.spoil(Flaw.FLAT)
+    turn = FreeTurn()
+    with pytest.raises(BadPictureError):
+        await draw(engine, turn=turn)
+    await draw(engine, turn=turn)
+    assert server.stage.begun == 2
+
+
+async def test_a_picture_that_was_deleted_on_the_server_is_drawn_anew(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    turn = FreeTurn()
+    await draw(engine, turn=turn)
+    server.queue.images.clear()
+    with pytest.raises(EngineProtocolError, match="404"):
+        await draw(engine, turn=turn)
     await draw(engine, turn=turn)
     assert server.stage.begun == 2
 
