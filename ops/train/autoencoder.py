@@ -96,7 +96,8 @@ def _loss_of(
         latents = _zoomed(mean + (0.5 * logvar).exp() * torch.randn_like(mean), view.zoom)
         decoded = vae.decode(latents.to(precision)).sample.float()
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
-        return picture_loss(_zoomed(pictures, view.zoom), decoded) + _KL_WEIGHT * kl
+        loss: Tensor = picture_loss(_zoomed(pictures, view.zoom), decoded) + _KL_WEIGHT * kl
+        return loss
 
     return loss
 

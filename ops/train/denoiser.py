@@ -30,12 +30,12 @@ from ops.train.report import (
     training_seconds,
 )
 from ops.train.tokens import encode
+from ops.train.velocity import signal_kept, spread_times, velocity_loss
 
 _SEED: Final = 23
 _PEAK: Final = 1.0e-3
 _PIXELS_A_STEP: Final = 512 * 128 * 128
 _DROPPED: Final = 0.1
-_SNR_CAP: Final = 5.0
 _SAVE_STEPS: Final = 4000
 
 
@@ -48,19 +48,12 @@ class DenoiserOptions(Options):
     end: float
 
 
-def _signal(device: torch.device) -> Tensor:
-    return network.noise_schedule().alphas_cumprod.to(device)
-
-
 def _loss_of(
     unet: UNet2DConditionModel, text: CLIPTextModel, latents: Latents, empty: Tensor, count: int
 ) -> Callable[[], Tensor]:
-    """Return the loss of one batch: v-prediction (Salimans & Ho 2022), capped at little noise.
-
-    The weight min(1, cap / (SNR + 1)) follows min-SNR (Hang et al. 2023, arXiv:2303.09556).
-    """
-    device, signal = latents.codes.device, _signal(latents.codes.device)
-    strata = torch.arange(count, device=device)
+    """Return the loss of one batch drawn from a pool, with some captions left unsaid."""
+    device = latents.codes.device
+    signal = signal_kept(device)
 
     def loss() -> Tensor:
         chosen = torch.randint(0, len(latents.codes), (count,), device=device)
@@ -68,20 +61,8 @@ def _loss_of(
         unsaid = empty[torch.randint(0, len(empty), (count,), device=device)]
         dropped = torch.rand(count, device=device)[:, None] < _DROPPED
         words = torch.where(dropped, unsaid, latents.tokens[chosen, caption]).long()
-        # One time in each of `count` equal strata: less noise in the gradient than free draws.
-        times = ((torch.rand(count, device=device) + strata) * (1000 / count)).long().clamp(max=999)
-        kept = signal[times][:, None, None, None]
         clean = latents.codes[chosen].float()
-        noise = torch.randn_like(clean)
-        noisy = kept.sqrt() * clean + (1 - kept).sqrt() * noise
-        velocity = kept.sqrt() * noise - (1 - kept).sqrt() * clean
-        states = text(words)[0]
-        guess = unet(noisy.to(unet.dtype), times, encoder_hidden_states=states, return_dict=False)[
-            0
-        ]
-        ratio = signal[times] / (1 - signal[times])
-        weight = (_SNR_CAP / (ratio + 1)).clamp(max=1)
-        return (weight * (guess.float() - velocity).square().mean((1, 2, 3))).mean()
+        return velocity_loss(unet, clean, text(words)[0], spread_times(count, device), signal)
 
     return loss
 

@@ -102,7 +102,7 @@ class Descent:
             self.loss.lerp_(loss.detach().float(), 0.02)
 
     def _capture(self, key: Hashable, loss_of: Callable[[], Tensor]) -> None:
-        side = torch.cuda.Stream()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's own gap
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(_WARM_UPS):

@@ -55,7 +55,7 @@ class Examiner:
         self._grounds = Palette(corners(pictures[ground >= 0]), ground[ground >= 0])
         plain = measurable(facts)
         self._paints = Palette(middle(pictures[plain]), facts[plain, LABELS.index("paint")])
-        bent = torch.cat([judge(part).bent for part in pictures.split(500)])
+        bent = torch.cat([judge(part).bent for part in torch.split(pictures, 500)])
         self.threshold = bent.quantile(1 - _FALSE_ALARMS).item()
 
     @torch.no_grad()
@@ -63,7 +63,7 @@ class Examiner:
         """Return the share of right answers by kind, and which outlines are true, [n]."""
         truth = torch.from_numpy(paper.labels).to(self._device)
         small = functional.interpolate(pictures, (SIDE, SIDE), mode="bilinear", antialias=True)
-        seen = [self._judge(part) for part in small.split(500)]
+        seen = [self._judge(part) for part in torch.split(small, 500)]
         nouns, paints = (
             torch.cat([getattr(v, name) for v in seen]).argmax(-1) for name in ("nouns", "paints")
         )
@@ -143,7 +143,7 @@ def _controls(
         coded = torch.cat(
             [
                 pipe.vae(part.to(pipe.dtype)).sample.float().clamp(-1, 1)
-                for part in pictures.split(100)
+                for part in torch.split(pictures, 100)
             ]
         )
     control = {"renders": pictures, "renders through the autoencoder": coded}
@@ -173,11 +173,10 @@ def main(arguments: list[str] | None = None) -> None:
     )
     pipe.to(device)
     pipe.set_progress_bar_config(disable=True)
-    examiner, exam = (
-        Examiner(load_judge(options.judge, device), device, 5 * options.count),
-        papers(options.count),
-    )
-    results: dict[str, object] = {"controls": _controls(examiner, exam[0], device, pipe)}
+    exam = papers(options.count)
+    examiner = Examiner(load_judge(options.judge, device), device, 5 * options.count)
+    controls = _controls(examiner, exam[0], device, pipe)
+    results: dict[str, object] = {"controls": controls}
     for side in options.sides:
         for paper in exam:
             pictures = answer(pipe, paper, side, options.guidance)
@@ -191,7 +190,7 @@ def main(arguments: list[str] | None = None) -> None:
     (options.out / "evaluation.json").write_text(
         json.dumps(results, indent=1) + "\n", encoding="utf-8"
     )
-    log.say("controls", **{name: scores["outline"] for name, scores in results["controls"].items()})
+    log.say("controls", **{name: scores["outline"] for name, scores in controls.items()})
 
 
 if __name__ == "__main__":

@@ -58,7 +58,8 @@ def _said(scene: Scene) -> bool:
 
 
 def _paper(name: str, count: int, fits: Callable[[Scene], bool], *, held: bool) -> Paper:
-    dice, questions = Random(f"{_SEED} {name}"), []
+    dice = Random(f"{_SEED} {name}")
+    questions: list[Question] = []
     while len(questions) < count:
         if fits(scene := draw_scene(dice, held=held)):
             questions.append(Question(caption(dice, scene), scene, stage(dice, scene, 1.0)))

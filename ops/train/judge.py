@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from ops.train.descent import clock, slope
 from ops.train.pool import LABELS, Drawing, Pool, to_float
@@ -56,6 +57,7 @@ class Judge(nn.Module):
         self.ground = nn.Linear(2 * 192, len(BACKGROUNDS))
         self.bent = nn.Linear(2 * (128 + 192), 1)
 
+    @override
     def forward(self, pictures: Tensor) -> Verdict:
         """Judge the pictures; nouns and paints come as [n, 3, classes]: whole, left, right."""
         detail = self.detail(pictures)
@@ -140,7 +142,7 @@ def train(pool: Pool, options: Options, log: Log, batch: int) -> Judge:
         floats = Verdict(*(getattr(verdict, name).float() for name in Verdict.__slots__))
         loss = _loss(floats, pool.labels[chosen], bent)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         if step % 200 == 0:
             right = ((floats.bent > 0) == bent).float().mean().item()

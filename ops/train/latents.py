@@ -53,7 +53,7 @@ def encode_pool(vae: AutoencoderKL, pool: Pool, precision: torch.dtype) -> Laten
     codes = [
         vae.encode(to_float(part).to(precision)).latent_dist.mean.float()
         * vae.config.scaling_factor
-        for part in pool.pictures.split(batch)
+        for part in torch.split(pool.pictures, batch)
     ]
     return Latents(codes=torch.cat(codes).half(), tokens=pool.tokens)
 

@@ -71,10 +71,11 @@ class Palette:
 
     def __init__(self, colours: Tensor, classes: Tensor) -> None:
         """Average the colours [n, 3] of each class [n]."""
-        known = classes.unique()
+        known = torch.unique(classes)
         self._classes = known
         self._centres = torch.stack([colours[classes == each].mean(0) for each in known])
 
     def nearest(self, colours: Tensor) -> Tensor:
         """Return the class of each colour."""
-        return self._classes[torch.cdist(colours, self._centres).argmin(1)]
+        nearest: Tensor = self._classes[torch.cdist(colours, self._centres).argmin(1)]
+        return nearest
