@@ -83,19 +83,19 @@ class InvokeAiEngine:
         self, spec: GenerationSpec, turn: Turn
     ) -> AsyncGenerator[Progress | Picture]:
         """Draw; the turn is held from the submission until the server's worker is done."""
-        order = await self._settle(spec)
         work = Work(client=self._client, turn=turn, owner=self.name, patience=self._patience)
-        if await work.find():
-            parts = await filled(spec, order.parts)
-        else:
-            parts = await filled(spec, order.parts, client=self._client, inputs=self._inputs)
-        graph = plan(spec, parts, name=turn.picture_id)
-        self._require(graph)
-        async with stepping(turn), aclosing(work.draw(graph, self._socket())) as updates:
-            async for progress in updates:
-                yield progress
+        try:
+            order = await self._settle(spec, work)
+            graph = plan(spec, order.parts, name=turn.picture_id)
+            self._require(graph)
+            async with stepping(turn), aclosing(work.draw(graph, self._socket())) as updates:
+                async for progress in updates:
+                    yield progress
+        except (GeneratorExit, asyncio.CancelledError):
+            await joined(work.stop())  # what an earlier run of ours left on the server, too
+            raise
         png = await self._fetch(work, graph)
-        yield self._picture(png, spec, graph, replace(order, parts=parts))
+        yield self._picture(png, spec, graph, order)
 
     async def models(self) -> Sequence[ModelInfo]:
         """List the checkpoints, adapters, ControlNets, VAEs and upscalers that it has."""
@@ -144,12 +144,17 @@ class InvokeAiEngine:
             self.capabilities = replace(self.capabilities, features=_ALWAYS.union(able))
         return self._schema
 
-    async def _settle(self, spec: GenerationSpec) -> Order:
+    async def _settle(self, spec: GenerationSpec, work: Work) -> Order:
+        """Find the spec's models, and upload its pictures unless the work is found again."""
         schema = await self._described()
         if self._board is not None and self._board_id is None:
             self._board_id = await self._client.board(self._board)
         records = await self._client.records()
-        return settle(spec, records, schema.schedulers, board=self._board_id)
+        order = settle(spec, records, schema.schedulers, board=self._board_id)
+        if await work.find():
+            return replace(order, parts=await filled(spec, order.parts))
+        parts = await filled(spec, order.parts, client=self._client, inputs=self._inputs)
+        return replace(order, parts=parts)
 
     def _require(self, graph: Plan) -> None:
         """Refuse a graph of which the server would ignore a part in silence."""

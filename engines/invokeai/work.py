@@ -33,7 +33,7 @@ class Work:
         self._destination = f"kitty-images:{turn.picture_id}"
         self._batch = _batch_of(turn, owner)
         self._item: Item | None = None
-        self._sent = False
+        self._stopped = False
         self._heard = self._changed = self._polled = 0.0
 
     async def find(self) -> bool:
@@ -95,17 +95,18 @@ class Work:
         await self._turn.keep_ticket("")
 
     async def stop(self) -> None:
-        """Cancel the batch and wait until the server's worker is free of it.
+        """Cancel the batch, sent or only named by the ticket, and wait until the worker is free.
 
         The database calls an item cancelled at once; the worker goes on to its next step, and
         through a decoding or a loading to its end.
         """
-        if not self._sent and self._item is None:
+        if not self._batch or self._stopped:
             return
         deadline, refusals = _now() + self._patience.stop_seconds, 0
         while _now() < deadline:
             try:
                 if await self._is_stopped():
+                    self._stopped = True
                     return
                 refusals = 0
             except NotSentError:
@@ -130,7 +131,7 @@ class Work:
             ):
                 continue
             queue = await self._client.queue()
-            free = not queue.processing or queue.current not in (None, item.number)
+            free &= not queue.processing or queue.current not in (None, item.number)
         return free
 
     async def _look_up(self) -> list[Item]:
@@ -141,7 +142,6 @@ class Work:
         if not self._batch:
             self._batch = f"{self._turn.picture_id}-{token_hex(4)}"
             await self._turn.keep_ticket(f"{self._owner}:{self._batch}")
-        self._sent = True
         try:
             numbers = await joined(
                 self._client.enqueue(

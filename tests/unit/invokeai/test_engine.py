@@ -310,6 +310,27 @@ async def test_a_cancel_during_the_submission_stops_what_was_submitted(
     assert not turn.held
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_earlier_work_is_stopped_even_when_closed_before_its_turn(
+    server: FakeInvokeAi, engine: InvokeAiEngine, inputs: Inputs, *, at_once: bool
+) -> None:
+    server.stage.hold()
+    before = FreeTurn()
+    frozen = engine.generate(SPEC, before)
+    assert await anext(frozen)
+    await server.stage.drawing()
+    heir, turn = make(server, inputs), FreeTurn(ticket=before.ticket, shut=True)
+    reader = asyncio.ensure_future(draw(heir, turn=turn))
+    await (asyncio.sleep(0) if at_once else turn.refused())
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    assert [item.status for item in server.queue.items] == ["canceled"]
+    assert not server.queue.processing
+    await frozen.aclose()
+    await heir.aclose()
+
+
 async def test_a_picture_that_still_waits_is_cancelled_without_waiting_for_others(
     server: FakeInvokeAi, engine: InvokeAiEngine
 ) -> None:
