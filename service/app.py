@@ -1,5 +1,6 @@
 """Builds the aiohttp application from its parts; no I/O happens here."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp_jinja2
@@ -9,6 +10,7 @@ from aiohttp import web
 from engines.base import EngineName
 from engines.models import Models
 from engines.router import Router
+from scheduler.gpu import Gpu
 from scheduler.intake import Limits
 from scheduler.scheduler import Scheduler
 from scheduler.station import Station
@@ -47,26 +49,10 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 
 def build_app(settings: Settings, parts: Resources) -> web.Application:
     """Wire the parts together."""
-    models = Models({name: built.engine for name, built in parts.engines.items()})
     on = [built.gpu for built in parts.engines.values()]
     gpus = build_gpus(settings, on, clock=parts.clock)
-    stations: dict[EngineName, Station] = {}
-    router = Router(
-        engines=parts.engines,
-        default=parts.default_engine,
-        models=models,
-        profiles=parts.config.profiles,
-        standing=lambda name: stations[name].standing(parts.clock.monotonic()),
-    )
-    scheduler = Scheduler(
-        engines={name: (built.engine, gpus[built.gpu]) for name, built in parts.engines.items()},
-        journal=parts.journal,
-        images=parts.images,
-        clock=parts.clock,
-        limits=Limits(queue_max=settings.queue_max, highres_cost=settings.highres_cost),
-        alternative=router.alternative,
-    )
-    stations.update(scheduler.stations)
+    models = Models({name: built.engine for name, built in parts.engines.items()})
+    router, scheduler = _deciders(settings, parts, models=models, gpus=gpus)
     app = web.Application(
         middlewares=[traced, translated, guard(settings)],
         client_max_size=int(settings.max_body_mb * 2**20),
@@ -92,6 +78,30 @@ def build_app(settings: Settings, parts: Resources) -> web.Application:
     app.cleanup_ctx.append(lifespan)
     app.on_shutdown.append(drain)
     return app
+
+
+def _deciders(
+    settings: Settings, parts: Resources, *, models: Models, gpus: Mapping[str, Gpu]
+) -> tuple[Router, Scheduler]:
+    """Return what decides where a job goes and when; each asks the other about engines."""
+    stations: dict[EngineName, Station] = {}
+    router = Router(
+        engines=parts.engines,
+        default=parts.default_engine,
+        models=models,
+        profiles=parts.config.profiles,
+        standing=lambda name: stations[name].standing(parts.clock.monotonic()),
+    )
+    scheduler = Scheduler(
+        engines={name: (built.engine, gpus[built.gpu]) for name, built in parts.engines.items()},
+        journal=parts.journal,
+        images=parts.images,
+        clock=parts.clock,
+        limits=Limits(queue_max=settings.queue_max, highres_cost=settings.highres_cost),
+        alternative=router.alternative,
+    )
+    stations.update(scheduler.stations)
+    return router, scheduler
 
 
 def _add_routes(app: web.Application) -> None:

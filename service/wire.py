@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator
 
 from engines.base import Shortfall
 from scheduler.eta import Eta
@@ -18,61 +18,23 @@ from scheduler.job import (
     Storing,
     Succeeded,
 )
+from service.bodies import (
+    Body,
+    ControlBody,
+    HiresBody,
+    LoraBody,
+    Name,
+    RefinerBody,
+    Share,
+    Side,
+    UpscaleBody,
+)
 from service.store.rows import Entry
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Side = Annotated[int, Field(ge=16, le=4096)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Words = Literal["guide", "kitty"]
 
 
-class _Body(BaseModel):
-    """A request body: what it does not know is kept, so that it can be named in a warning."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-
-class LoraBody(_Body):
-    """A LoRA and its weight."""
-
-    name: Name
-    weight: Annotated[float, Field(ge=-4, le=4, allow_inf_nan=False)] = 1.0
-
-
-class ControlBody(_Body):
-    """A ControlNet with its picture: base64, a data URI, or the key of one of our pictures."""
-
-    model: Name
-    image: str
-    weight: Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)] = 1.0
-    start: Share = 0.0
-    end: Share = 1.0
-
-
-class HiresBody(_Body):
-    """A second pass on an enlarged picture."""
-
-    scale: Annotated[float, Field(gt=1, le=4, allow_inf_nan=False)] = 2.0
-    strength: Share = 0.5
-    steps: Annotated[int, Field(ge=1, le=200)] | None = None
-    upscaler: Name = "latent"
-
-
-class UpscaleBody(_Body):
-    """An enlargement of the finished picture."""
-
-    scale: Annotated[float, Field(gt=1, le=8, allow_inf_nan=False)] = 2.0
-    upscaler: Name = "lanczos"
-
-
-class RefinerBody(_Body):
-    """A second model for the last part of the steps."""
-
-    model: Name
-    start: Share = 0.8
-
-
-class GenerateBody(_Body):
+class GenerateBody(Body):
     """The body of `POST /api/images/generate`."""
 
     prompt: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8000)]
@@ -116,7 +78,7 @@ class GenerateBody(_Body):
         return self.tiling
 
 
-class SelectBody(_Body):
+class SelectBody(Body):
     """The body of `POST /api/images/select`; KITTY's clients use all three names."""
 
     object_key: str | None = None
