@@ -1,20 +1,17 @@
 """Tells what else is needed to draw a picture again."""
 
-import importlib.metadata
-
 from engines.base import Json
 from engines.diffusers.plan import Plan
 from engines.diffusers.studio import Studio
+from engines.diffusers.versions import versions
 from engines.spec import GenerationSpec
-
-_PACKAGES = ("diffusers", "torch", "transformers")
 
 
 def facts_of(spec: GenerationSpec, plan: Plan, studio: Studio) -> dict[str, Json]:
     """Return the facts of a picture, without the digests, which are counted elsewhere."""
     model = plan.passes[0].model
     return {
-        "engine_version": importlib.metadata.version("diffusers"),
+        "engine_version": versions()["diffusers"],
         "model": model.info.name,
         "base": model.info.base,
         "sampler": spec.sampler,
@@ -25,5 +22,5 @@ def facts_of(spec: GenerationSpec, plan: Plan, studio: Studio) -> dict[str, Json
             {"model": part.model.info.name, "size": list(part.size), "steps": part.steps}
             for part in plan.passes
         ],
-        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "versions": dict(versions()),
     }

@@ -14,6 +14,7 @@ from engines.diffusers.folders import read_json
 from engines.diffusers.headers import BrokenFileError
 from engines.diffusers.library import Shelved
 from engines.diffusers.precision import Ladder, Rung
+from engines.diffusers.quicken import quicken
 from engines.diffusers.seams import make_wrappable
 from engines.errors import InvalidSpecError
 
@@ -30,12 +31,12 @@ class Loader:
         device: torch.device,
         rules: DeviceRules,
         memory_gib: float,
-        compiled: bool = False,
+        quick: bool = False,
     ) -> None:
         self._ladder = ladder
         self._device = device
         self._rules = rules
-        self._compiled = compiled
+        self._quick = quick
         self._budget = memory_gib * _GIB
         self._loaded: OrderedDict[str, Checkpoint] = OrderedDict()
 
@@ -83,9 +84,8 @@ class Loader:
             if self._rules.channels_last:
                 part.to(memory_format=torch.channels_last)
             make_wrappable(part, checkpoint.seams)
-        if self._compiled:
-            # The transformer blocks alone: nearly all of the gain for a tenth of the wait.
-            checkpoint.unet.compile_repeated_blocks(fullgraph=True, dynamic=False)
+            if self._quick:
+                quicken(part)
         return checkpoint
 
 

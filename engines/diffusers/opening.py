@@ -39,15 +39,7 @@ def open_session(
     """
     checkpoint = studio.dressed(part.model, loras=part.loras, tiling=spec.tiling)
     conditioning = encode(spec, checkpoint, part=part, cache=studio.prompts)
-    sampler = SamplerRun(
-        name=spec.sampler,
-        config=checkpoint.scheduler_config,
-        steps=part.steps,
-        generator=generator,
-        shape=latent_shape(part, checkpoint),
-        device=checkpoint.device,
-    )
-    sampler.limit(strength=part.strength, start=part.window[0], end=part.window[1])
+    sampler = _sampler(part, spec, checkpoint, generator)
     guides = studio.guides.prepare(part, checkpoint, studio.inputs)
     if kept is None:
         canvas = Preparation(
@@ -82,6 +74,22 @@ def open_session(
         frame=canvas.frame,
         shortfalls=canvas.shortfalls,
     )
+
+
+def _sampler(
+    part: Pass, spec: GenerationSpec, checkpoint: Checkpoint, generator: torch.Generator
+) -> SamplerRun:
+    """Return the sampler of a pass, set to the part of the steps that the pass draws."""
+    sampler = SamplerRun(
+        name=spec.sampler,
+        config=checkpoint.scheduler_config,
+        steps=part.steps,
+        generator=generator,
+        shape=latent_shape(part, checkpoint),
+        device=checkpoint.device,
+    )
+    sampler.limit(strength=part.strength, start=part.window[0], end=part.window[1])
+    return sampler
 
 
 def snapshot_of(session: Session, *, part: int, generator: torch.Generator) -> Snapshot:

@@ -23,9 +23,8 @@ class DiffusersSettings:
         memory_gib: Models kept loaded, together; the least recently used leave first.
         tile_pixels: Pictures larger than this are decoded in tiles.
         allow_hub: Whether a hub id may be downloaded.
-        accelerate: How CUDA is made faster: `graphs` replays captured networks, `tuned` also
-            tries every convolution algorithm once per shape, `compile` also compiles the
-            transformer blocks (slow to warm up), `off` does none of it.
+        accelerate: On CUDA, `full` fuses passes over memory and replays captured networks;
+            `off` draws with PyTorch's own kernels, one by one.
     """
 
     precision: Precision = "auto"
@@ -38,4 +37,4 @@ class DiffusersSettings:
     memory_gib: float | None = None
     tile_pixels: int | None = None
     allow_hub: bool = False
-    accelerate: Literal["off", "graphs", "tuned", "compile"] = "graphs"
+    accelerate: Literal["full", "off"] = "full"

@@ -1,7 +1,6 @@
 """Writes the state of a half-drawn picture to disk, and reads it back after a restart."""
 
 import hashlib
-import importlib.metadata
 import json
 import logging
 import time
@@ -15,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from engines.diffusers.versions import versions
 from engines.spec import SPEC_JSON, GenerationSpec
 
 _LOG = logging.getLogger(__name__)
@@ -46,8 +46,8 @@ def circumstances(spec: GenerationSpec, *, marks: tuple[str, ...], rung: str, de
         rung: Precision.
         device: Kind of device; another one rounds differently.
     """
-    versions = [importlib.metadata.version(name) for name in ("torch", "diffusers")]
-    content = [_FORMAT, SPEC_JSON.dump_json(spec).decode(), *marks, rung, device, *versions]
+    about = [f"{name} {version}" for name, version in versions().items()]
+    content = [_FORMAT, SPEC_JSON.dump_json(spec).decode(), *marks, rung, device, *about]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()
 
 

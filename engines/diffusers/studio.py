@@ -13,6 +13,7 @@ from engines.diffusers.batches import Batches
 from engines.diffusers.checkpoint import Checkpoint
 from engines.diffusers.devices import DEVICES, DeviceKind, DeviceRules, batch_size
 from engines.diffusers.encoding import PromptCache
+from engines.diffusers.furnishing import Furnishing
 from engines.diffusers.guiding import Guides
 from engines.diffusers.library import Library, Shelved
 from engines.diffusers.loader import Loader
@@ -22,7 +23,6 @@ from engines.diffusers.replay import Replays
 from engines.diffusers.settings import DiffusersSettings
 from engines.diffusers.snapshot import Snapshots
 from engines.diffusers.stepper import Network, ask_network
-from engines.diffusers.thread import Furnishing
 from engines.diffusers.upscaling import Upscalers
 from engines.errors import EngineDownError
 from engines.inputs import Inputs
@@ -89,8 +89,6 @@ def open_studio(furnishing: Furnishing) -> Iterator[Studio]:
     start = rules.precision if settings.precision == "auto" else settings.precision
     if place.type == "cpu":
         torch.set_num_threads(settings.threads or 1)
-    if place.type == "cuda":
-        torch.backends.cudnn.benchmark = settings.accelerate in {"tuned", "compile"}
     ladder = Ladder(start=start, memory=furnishing.data_dir / "precision.json")
     snapshots = Snapshots(
         folder=furnishing.data_dir / "snapshots", keep_days=settings.snapshot_days
@@ -103,7 +101,7 @@ def open_studio(furnishing: Furnishing) -> Iterator[Studio]:
             device=place,
             rules=rules,
             memory_gib=settings.memory_gib or rules.memory_gib,
-            compiled=rules.graphs and settings.accelerate == "compile",
+            quick=rules.graphs and settings.accelerate == "full",
         )
         yield Studio(
             library=library,
@@ -120,7 +118,7 @@ def open_studio(furnishing: Furnishing) -> Iterator[Studio]:
             guides=Guides(library=library, device=place),
             upscalers=Upscalers(library=library, device=place),
             previews=Previews(library=library, device=place),
-            network=Replays() if rules.graphs and settings.accelerate != "off" else ask_network,
+            network=Replays() if rules.graphs and settings.accelerate == "full" else ask_network,
         )
         loader.release()
 

@@ -31,7 +31,7 @@ from engines.diffusers import DiffusersEngine, DiffusersSettings
 from engines.inputs import Inputs
 from engines.spec import GenerationSpec
 from ops.bench import full_size
-from ops.bench.network import bare_step_seconds, hottest_kernels
+from ops.bench.network import bare_step_seconds, hottest_kernels, part_seconds
 from ops.bench.timed_turn import TimedTurn
 
 _UNDER_WAY = 3
@@ -50,7 +50,7 @@ class Bench:
     async def draw(self, seed: int, turn: TimedTurn | None = None) -> TimedTurn:
         """Draw one picture and return its turn, which knows the times."""
         turn = turn or TimedTurn(f"bench-{seed}")
-        spec = replace(self.spec, seed=seed)
+        spec = replace(self.spec, seed=seed, prompt=f"{self.spec.prompt} {seed}")
         async with aclosing(self.engine.generate(spec, turn)) as updates:
             async for update in updates:
                 if isinstance(update, Picture):
@@ -180,6 +180,7 @@ async def measure(name: str, folder: Path, args: argparse.Namespace, mode: str) 
         "together_seconds": together,
         "together_step_seconds": together_step,
         "bare_together_step_seconds": bare_together,
+        **await engine.call(lambda studio: part_seconds(studio, spec)),
         "difference_of_batched": _difference(lone, pictures[-1]),
         "facts": None if bench.last is None else dict(bench.last.facts),
     }
@@ -196,7 +197,7 @@ def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", default="sd15,sdxl")
-    parser.add_argument("--modes", default="graphs")
+    parser.add_argument("--modes", default="full")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--side", type=int, default=0)

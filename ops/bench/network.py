@@ -1,19 +1,24 @@
 """Times and profiles the denoising network alone, in the engine's own thread."""
 
 import time
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import torch
 
 from engines.diffusers.loader import synchronize
 from engines.diffusers.opening import open_session
+from engines.diffusers.pixels import decode
 from engines.diffusers.plan import make_plan
+from engines.diffusers.png import encode_png
 from engines.diffusers.session import Session
 from engines.diffusers.stepper import gather, step
 from engines.diffusers.studio import Studio
 from engines.spec import GenerationSpec
 
 _CALLS = 20
+_PARTS = 4
 
 
 def _session(studio: Studio, spec: GenerationSpec) -> Session:
@@ -41,6 +46,26 @@ def bare_step_seconds(studio: Studio, spec: GenerationSpec, batch: int) -> float
         studio.network(checkpoint, inputs)
         synchronize(studio.device)
     return (time.perf_counter() - started) / _CALLS
+
+
+def part_seconds(studio: Studio, spec: GenerationSpec) -> dict[str, float]:
+    """Seconds of what a picture needs beside its steps: encoding a new prompt, decoding, PNG."""
+    model = studio.library.find(spec.model)
+    checkpoint = studio.loader.get(model)
+    spent = {"encode_seconds": 0.0, "decode_seconds": 0.0, "png_seconds": 0.0}
+    for attempt in range(_PARTS + 1):
+        moments = [time.perf_counter()]
+        session = _session(studio, replace(spec, prompt=f"part {attempt} {moments[0]}"))
+        synchronize(studio.device)
+        moments.append(time.perf_counter())
+        pixels = decode(session.latents * 0.1, checkpoint, tiled=False)
+        moments.append(time.perf_counter())
+        encode_png(pixels)
+        moments.append(time.perf_counter())
+        if attempt:
+            for name, (before, after) in zip(spent, pairwise(moments), strict=True):
+                spent[name] += (after - before) / _PARTS
+    return spent
 
 
 def hottest_kernels(studio: Studio, spec: GenerationSpec, batch: int) -> list[dict[str, Any]]:
