@@ -1,14 +1,18 @@
 """The gallery: a plain page with the newest pictures and a box for a prompt."""
 
+import re
+
 import aiohttp_jinja2
 from aiohttp import web
 
 from service.keys import CATALOGUE, SCHEDULER
 from service.middleware import COOKIE
+from service.problems import RequestError
 
 routes = web.RouteTableDef()
 
 _PAGE = 48
+_CURSOR = re.compile(r"[0-9a-f]{1,16}")
 _MONTH_SECONDS = 30 * 24 * 3600
 
 
@@ -23,6 +27,8 @@ async def vision(request: web.Request) -> web.StreamResponse:
         raise redirect
     query = request.query.get("q", "")[:200]
     cursor = request.query.get("cursor") or None
+    if cursor and not _CURSOR.fullmatch(cursor):
+        raise RequestError("not a cursor of ours", code="invalid_request", field="cursor")
     page = await request.app[CATALOGUE].latest(limit=_PAGE, q=query, cursor=cursor)
     context = {
         "pictures": page.items,

@@ -1,6 +1,7 @@
 """Live news of jobs over websockets and server-sent events."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 import orjson
@@ -16,6 +17,9 @@ from service.wire import job_view
 routes = web.RouteTableDef()
 
 HEARTBEAT_SECONDS = 30
+_DIGITS = 18
+
+_log = logging.getLogger(__name__)
 
 
 @routes.get("/api/images/ws")
@@ -70,20 +74,45 @@ async def _send(socket: web.WebSocketResponse, news: Subscription, frames: Frame
 async def server_sent(request: web.Request) -> web.StreamResponse:
     """Send news of one job as server-sent events, until it has ended."""
     job_id = JobId(request.match_info["job_id"])
-    job = await request.app[SCHEDULER].table.find(job_id)
+    await request.app[SCHEDULER].table.find(job_id)
     _, since = _wanted(request)
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
     )
     await response.prepare(request)
-    if job.finished and since is None:
-        body = orjson.dumps(job_view(job, request.app[SETTINGS].status_words)).decode()
-        await response.write(f"event: status\ndata: {body}\n\n".encode())
-        return response
-    with request.app[SCHEDULER].events.subscribe(job_id=job_id, since=since) as news:
-        async for line in _lines(news, request.app[FRAMES]):
-            await response.write(line)
+    try:
+        async with asyncio.TaskGroup() as group:
+            beating = group.create_task(_beat(response))
+            await _tell(request, response, job_id, since)
+            beating.cancel()
+    except* ConnectionError:
+        _log.debug("a listener left job %s", job_id)
     return response
+
+
+async def _tell(
+    request: web.Request, response: web.StreamResponse, job_id: JobId, since: int | None
+) -> None:
+    """Write what is to be told of a job: the news, or how it ended if there are none any more."""
+    scheduler, told = request.app[SCHEDULER], False
+    with scheduler.events.subscribe(job_id=job_id, since=since) as news:
+        job = await scheduler.table.find(job_id)
+        if job.finished:
+            news.end()
+        async for line in _lines(news, request.app[FRAMES]):
+            told = True
+            await response.write(line)
+    if job.finished and not told:
+        view = job_view(job, request.app[SETTINGS].status_words)
+        body = orjson.dumps({"type": "job", "kind": "status", "job": view})
+        await response.write(b"event: status\ndata: " + body + b"\n\n")
+
+
+async def _beat(response: web.StreamResponse) -> None:
+    """Write a comment now and then: only so is it noticed that a client has left."""
+    while True:
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+        await response.write(b":\n\n")
 
 
 async def _lines(news: Subscription, frames: Frames) -> AsyncIterator[bytes]:
@@ -106,7 +135,7 @@ def _preview(event: JobEvent) -> bytes | None:
 def _wanted(request: web.Request) -> tuple[JobId | None, int | None]:
     """Read which job, and since which event; browsers send the latter in a header."""
     text = request.query.get("since") or request.headers.get("Last-Event-ID", "")
-    if text and not (text.isascii() and text.isdigit()):
+    if text and not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
         raise RequestError("not the number of an event", code="invalid_request", field="since")
     job_id = request.query.get("job_id")
     return (JobId(job_id) if job_id else None), (int(text) if text else None)

@@ -3,6 +3,7 @@
 import hmac
 import ipaddress
 import logging
+import re
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -23,6 +24,10 @@ _OPEN_PATHS = ("/", "/healthz", "/readyz")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("kitty_images.service")
+
+_HOST = re.compile(r"\[(?P<address>[^\]]*)\](:\d+)?|(?P<name>[^:]*)(:\d+)?")
+_PRIVATE_ENDINGS = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
+"""Names under these are given out inside a network, never in the public name system."""
 
 _HTTP_CODES = {404: "no_such_path", 405: "method_not_allowed", 413: "body_too_large"}
 
@@ -54,36 +59,75 @@ async def translated(request: web.Request, handler: Handler) -> web.StreamRespon
         code = _HTTP_CODES.get(error.status, "http_error")
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
         return problem(error.status, code, error.reason, headers=allow)
-    except Exception:  # noqa: BLE001 - a bug ends the request, not the service
+    except Exception as error:
+        if isinstance(error, ConnectionError) and _has_left(request):
+            raise
         _log.exception("%s %s hit a bug", request.method, request.path)
         return problem(500, "internal", "the log has the details")
+
+
+def _has_left(request: web.Request) -> bool:
+    """Say whether the client is gone; aiohttp makes no noise about what fails then."""
+    return request.transport is None or request.transport.is_closing()
 
 
 def guard(settings: Settings) -> Middleware:
     """Return the middleware that keeps out other sites' pages and callers without the token."""
     token = settings.api_token.get_secret_value() if settings.api_token else ""
     networks = [ipaddress.ip_network(part) for part in settings.open_networks]
+    names = _own_names(settings)
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         _check_origin(request, settings)
-        if token and request.path not in _OPEN_PATHS and not _is_near(request, networks):
-            given = _given_token(request)
-            if not hmac.compare_digest(given.encode(), token.encode()):
+        if request.path in _OPEN_PATHS:
+            return await handler(request)
+        if token and not _is_near(request, networks):
+            given = _given_token(request).encode(errors="surrogateescape")
+            if not hmac.compare_digest(given, token.encode()):
                 raise RequestError("a token is needed", code="unauthorised", status=401)
+        else:
+            _check_host(request, names)
         return await handler(request)
 
     return guarded
 
 
 def _check_origin(request: web.Request, settings: Settings) -> None:
-    """Refuse what another site's page sends through a visitor's browser."""
+    """Refuse what another site's page sends through a visitor's browser.
+
+    Browsers let a page read no other site's answers, but they do let it open a websocket there.
+    """
     origin = request.headers.get("Origin")
-    if origin is None or request.method in _SAFE_METHODS:
+    reads = request.method in _SAFE_METHODS and "Upgrade" not in request.headers
+    if origin is None or reads:
         return
-    if urlsplit(origin).netloc == request.host or origin in settings.allowed_origins:
+    if origin.partition("://")[2] == request.host or origin in settings.allowed_origins:
         return
     raise RequestError(f"pages of {origin} may not do that", code="cross_origin", status=403)
+
+
+def _own_names(settings: Settings) -> frozenset[str]:
+    """Return the public names under which we are known to be reached."""
+    addresses = (settings.public_url or "", *settings.allowed_origins)
+    return frozenset(urlsplit(address).hostname or "" for address in addresses)
+
+
+def _check_host(request: web.Request, names: frozenset[str]) -> None:
+    """Refuse a public name that is not known to be ours, from callers who show no token.
+
+    Whoever owns a name may point it at this machine while a visitor looks at its page, which then
+    counts as one of ours (DNS rebinding). An address, or a name that no stranger can own, is safe.
+    """
+    host = _HOST.fullmatch(request.headers.get("Host", ""))
+    name = (host["name"] or "").lower().rstrip(".") if host else "?."
+    if "." not in name or name.endswith(_PRIVATE_ENDINGS) or name in names:
+        return
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        detail = f"{request.host} is not known as ours; set PUBLIC_URL or ALLOWED_ORIGINS"
+        raise RequestError(detail, code="unknown_host", status=403) from None
 
 
 def _is_near(

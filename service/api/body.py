@@ -8,6 +8,8 @@ from pydantic import BaseModel, ValidationError
 
 from service.problems import RequestError
 
+_DIGITS = 18
+
 B = TypeVar("B", bound=BaseModel)
 
 
@@ -21,6 +23,8 @@ async def read_body(request: web.Request, kind: type[B]) -> tuple[B, bytes]:
         raw = await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         raise RequestError(error.text or "too large", code="body_too_large", status=413) from None
+    except web.RequestPayloadError as error:
+        raise RequestError(f"the body cannot be read: {error}", code="bad_body") from None
     try:
         data = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -31,6 +35,11 @@ async def read_body(request: web.Request, kind: type[B]) -> tuple[B, bytes]:
         raise _wrong_fields(error) from None
 
 
+def is_number(text: str) -> bool:
+    """Say whether a text is a number that fits into 64 bits."""
+    return text.isascii() and text.isdigit() and len(text) <= _DIGITS
+
+
 def read_limit(request: web.Request, *, usual: int, most: int) -> int:
     """Return the query value `limit`.
 
@@ -38,7 +47,7 @@ def read_limit(request: web.Request, *, usual: int, most: int) -> int:
         RequestError: it is no number from 1 to `most`.
     """
     text = request.query.get("limit", str(usual))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+    if not is_number(text) or not 1 <= int(text) <= most:
         raise RequestError(
             f"expected a number from 1 to {most}",
             code="invalid_request",

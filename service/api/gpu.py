@@ -10,7 +10,7 @@ from scheduler.errors import GpuBusyError, GpuNotFoundError
 from scheduler.gate import Gate, Hold, Visitor
 from scheduler.gpu import Gpu
 from scheduler.lease import Ask, Lease, Tenant
-from service.api.body import read_body, reply
+from service.api.body import is_number, read_body, reply
 from service.keys import CLOCK, GPUS
 from service.presence import while_there
 from service.problems import RequestError, problem
@@ -74,7 +74,7 @@ async def renew(request: web.Request) -> web.Response:
 async def release(request: web.Request) -> web.Response:
     """End the lease whose `token` is given in the query; 409 if it is lost already."""
     token = request.query.get("token", "")
-    if not token.isascii() or not token.isdigit():
+    if not is_number(token):
         raise RequestError("expected a number", code="invalid_request", status=422, field="token")
     gpu = _gpu(request, request.query.get("gpu", "local"))
     gpu.desk.release(request.match_info["id"], int(token))

@@ -117,4 +117,8 @@ async def thumb(request: web.Request) -> web.Response:
 
 def _base(request: web.Request) -> str:
     """Return the address under which clients reach us."""
-    return (request.app[SETTINGS].public_url or str(request.url.origin())).rstrip("/")
+    try:
+        return (request.app[SETTINGS].public_url or str(request.url.origin())).rstrip("/")
+    except ValueError:
+        detail = "no host that could be part of an address"
+        raise RequestError(detail, code="invalid_request", field="Host") from None

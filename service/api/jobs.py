@@ -8,7 +8,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from scheduler.ask import Ask
 from scheduler.job import Job, JobId
-from service.api.body import read_body, read_limit, reply
+from service.api.body import is_number, read_body, read_limit, reply
 from service.drafts import unknown_fields
 from service.keys import DRAFTS, JOURNAL, ROUTER, SCHEDULER, SETTINGS
 from service.problems import RequestError
@@ -30,10 +30,7 @@ async def generate(request: web.Request) -> web.Response:
     route = request.app[ROUTER].settle(draft)
     carrier: dict[str, str] = {}
     TraceContextTextMapPropagator().inject(carrier)
-    key = request.headers.get("Idempotency-Key", "")
-    if len(key) > _KEY_LENGTH:
-        detail = f"at most {_KEY_LENGTH} characters"
-        raise RequestError(detail, code="invalid_request", field="Idempotency-Key")
+    key = _header(request, "Idempotency-Key")
     ask = Ask(
         spec=route.spec,
         engine=route.engine,
@@ -58,7 +55,7 @@ async def list_jobs(request: web.Request) -> web.Response:
     """List jobs, newest first; `cursor` goes on where the last page ended."""
     limit = read_limit(request, usual=50, most=1000)
     cursor = request.query.get("cursor", "")
-    if cursor and not (cursor.isascii() and cursor.isdigit()):
+    if cursor and not is_number(cursor):
         raise RequestError("not a cursor of ours", code="invalid_request", field="cursor")
     states = [part for part in request.query.get("state", "").split(",") if part]
     if unknown := [state for state in states if state not in _STATES]:
@@ -120,7 +117,20 @@ def _job_id(request: web.Request) -> JobId:
 
 def _client(request: web.Request) -> str:
     """Return who asks: the name that the client gives itself, else its address."""
-    return request.headers.get("X-Client", "")[:100] or request.remote or ""
+    return _header(request, "X-Client") or request.remote or ""
+
+
+def _header(request: web.Request, name: str) -> str:
+    """Return a header that is kept, empty without it.
+
+    Raises:
+        RequestError: it is too long, or no plain text.
+    """
+    text = request.headers.get(name, "")
+    if len(text) > _KEY_LENGTH or not text.isprintable():
+        detail = f"at most {_KEY_LENGTH} characters of plain text"
+        raise RequestError(detail, code="invalid_request", field=name)
+    return text
 
 
 def _view(request: web.Request, job: Job) -> dict[str, object]:

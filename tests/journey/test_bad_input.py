@@ -1,9 +1,11 @@
 """Whatever comes in: a clear answer that names the field, and nothing stored."""
 
+import asyncio
 import io
 from pathlib import Path
 
 import pytest
+from yarl import URL
 
 from tests.journey.running import Client, Service, client_of
 
@@ -107,6 +109,11 @@ async def test_a_key_that_is_not_ours_opens_nothing(client: Client, key: str) ->
         "/api/images/jobs?state=sleepy",
         "/api/images/jobs/unknown",
         "/api/images/ws?since=x",
+        "/api/images/jobs?cursor=" + "9" * 20,
+        "/api/images/jobs?cursor=" + "9" * 5000,
+        "/api/images/latest?limit=" + "9" * 5000,
+        "/api/images/ws?since=" + "9" * 5000,
+        "/vision?cursor=oldest",
         "/no/such/path",
     ],
 )
@@ -150,6 +157,48 @@ async def test_a_token_is_not_asked_of_open_networks(tmp_path: Path) -> None:
     settings = {"API_TOKEN": "secret", "OPEN_NETWORKS": "127.0.0.0/8"}
     async with Service(tmp_path, **settings) as service, client_of(service) as near:
         assert (await near.json("GET", "/api/images/latest"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (b"X-Client: \xff\xfe", 400),
+        (b"Idempotency-Key: \xff\xfe", 400),
+        (b"Idempotency-Key: " + b"k" * 300, 400),
+        (b"Content-Encoding: gzip", 400),
+        (b"Origin: http://[", 403),
+        (b"Host: evil.example", 403),
+        (b"Host: evil.example:8089", 403),
+        (b"Host: 192.168.1.5:8089", 202),
+        (b"Host: [::1]:8089", 202),
+        (b"Host: host.docker.internal:8089", 202),
+        (b"Host: studio", 202),
+    ],
+)
+async def test_a_strange_header_is_refused_and_a_good_one_is_not(
+    service: Service, header: bytes, status: int
+) -> None:
+    address, body = URL(service.url), b'{"prompt": "a card", "width": 64, "height": 64}'
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    host = b"" if header.startswith(b"Host") else b"Host: localhost\r\n"
+    writer.write(
+        b"POST /api/images/generate HTTP/1.1\r\nConnection: close\r\n" + host + header
+        + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    )  # fmt: skip
+    answer = await reader.read()
+    writer.close()
+    assert int(answer.split()[1]) == status, answer
+
+
+async def test_public_names_are_ours_only_if_they_are_set(tmp_path: Path) -> None:
+    settings = {"PUBLIC_URL": "https://kitty.example", "API_TOKEN": "secret"}
+    async with Service(tmp_path, **settings, OPEN_NETWORKS="127.0.0.0/8") as service:
+        async with client_of(service, Host="kitty.example") as friend:
+            assert (await friend.json("GET", "/api/images/latest"))[0] == 200
+        async with client_of(service, Host="evil.example") as stranger:
+            status, problem = await stranger.json("GET", "/api/images/latest")
+            assert (status, problem["code"]) == (403, "unknown_host")
+            assert (await stranger.json("GET", "/healthz"))[0] == 200
 
 
 async def test_another_site_s_page_cannot_draw(client: Client) -> None:
