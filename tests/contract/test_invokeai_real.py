@@ -34,7 +34,7 @@ from tests.contract.invokeai_server import VERSION, RealInvokeAi
 from tests.fakes.invokeai_graphs import NODES, RECORDED
 from tests.fakes.turn import FreeTurn
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 
 SPEC = GenerationSpec(
     prompt="a (cat:1.2) on a mat",
