@@ -193,7 +193,8 @@ async def measure(depths: list[int], seconds: int) -> Figures:
 def run_peers(folder: Path) -> dict[str, Any]:
     """Let the peers' own bench measure them and us in one run; return what it wrote."""
     ours = {
-        "name": "kitty-images", "cwd": str(Path(__file__).resolve().parents[2]), "start": [sys.executable, "-m", "service"],
+        "name": "kitty-images", "cwd": str(Path(__file__).resolve().parents[2]),
+        "start": [sys.executable, "-m", "service"],
         "env": {"SERVICE_PORT": "{port}", "S3_ENDPOINT_URL": "{s3}", "A1111_BASE_URL": "{stub}",
                 "IMAGE_ENGINE": "fake", "QUEUE_MAX": "10000000"},
         "body": BODY | {"seed": "@SEED@"}, "submit": "/api/images/generate",

@@ -160,12 +160,11 @@ def make_controlnet(folder: Path, sd15: Path) -> Path:
 
 def make_lora(path: Path, checkpoint: Path, *, seed: int) -> Path:
     """A LoRA on the attention of a tiny model's network."""
+    import diffusers
     import torch
+    from diffusers import StableDiffusionPipeline, UNet2DConditionModel
     from peft import LoraConfig
     from peft.utils import get_peft_model_state_dict
-
-    import diffusers
-    from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 
     unet = UNet2DConditionModel.from_pretrained(checkpoint, subfolder="unet", use_safetensors=True)
     unet.add_adapter(

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -85,7 +85,9 @@ async def test_another_version_starts_over(
 
 
 @pytest.mark.parametrize("damage", ["cut", "junk", "empty"])
-async def test_a_damaged_snapshot_starts_over(make_engine, tmp_path: Path, damage: str) -> None:
+async def test_a_damaged_snapshot_starts_over(
+    make_engine: Callable[..., DiffusersEngine], tmp_path: Path, damage: str
+) -> None:
     engine = make_engine()
     await draw_until(engine, SPEC, "damaged", 2)
     await engine.aclose()
@@ -99,14 +101,18 @@ async def test_a_damaged_snapshot_starts_over(make_engine, tmp_path: Path, damag
     assert not path.exists()
 
 
-async def test_a_finished_picture_leaves_no_snapshot(make_engine, tmp_path: Path) -> None:
+async def test_a_finished_picture_leaves_no_snapshot(
+    make_engine: Callable[..., DiffusersEngine], tmp_path: Path
+) -> None:
     engine = make_engine(snapshot_seconds=1e-9)
     await draw(engine, SPEC)
     await engine.aclose()
     assert not list((tmp_path / "data" / "snapshots").glob("*"))
 
 
-async def test_forgotten_snapshots_are_swept_away(make_engine, tmp_path: Path) -> None:
+async def test_forgotten_snapshots_are_swept_away(
+    make_engine: Callable[..., DiffusersEngine], tmp_path: Path
+) -> None:
     engine = make_engine()
     await draw_until(engine, SPEC, "forgotten", 2)
     await engine.aclose()
@@ -149,7 +155,7 @@ async def lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
 
 
 async def test_a_killed_process_loses_nothing_but_the_last_step(
-    make_engine, models_dir: Path, tmp_path: Path
+    make_engine: Callable[..., DiffusersEngine], models_dir: Path, tmp_path: Path
 ) -> None:
     spec = replace(SPEC, steps=8, sampler="dpmpp_sde")
     undisturbed, _ = await draw(make_engine(), spec)

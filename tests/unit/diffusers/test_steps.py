@@ -1,15 +1,17 @@
 """What the step as quantum gives: parking, cancelling, overtaking, sharing calls."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from engines.base import Picture, Progress
-from engines.diffusers import DiffusersEngine
+from engines.diffusers import DiffusersEngine, stepper
 from engines.diffusers import runner as runner_module
-from engines.diffusers import stepper
+from engines.diffusers.checkpoint import Checkpoint
 from engines.diffusers.session import Session
 from engines.errors import ModelNotFoundError
 from engines.spec import Lora
@@ -23,7 +25,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[Session]]:
     made: list[list[Session]] = []
     real = runner_module.step
 
-    def recording(sessions, checkpoint, **tools):  # type: ignore[no-untyped-def]
+    def recording(sessions: Sequence[Session], checkpoint: Checkpoint, **tools: Any) -> None:
         made.append(list(sessions))
         real(sessions, checkpoint, **tools)
 
@@ -37,7 +39,7 @@ def timesteps(monkeypatch: pytest.MonkeyPatch) -> list[list[float]]:
     made: list[list[float]] = []
     real = stepper.gather
 
-    def recording(sessions, checkpoint):  # type: ignore[no-untyped-def]
+    def recording(sessions: Sequence[Session], checkpoint: Checkpoint) -> Any:
         made.append([session.sampler.timestep for session in sessions])
         return real(sessions, checkpoint)
 
@@ -45,7 +47,9 @@ def timesteps(monkeypatch: pytest.MonkeyPatch) -> list[list[float]]:
     return made
 
 
-async def test_phases_come_in_order_and_every_piece_of_work_has_its_turn(make_engine) -> None:
+async def test_phases_come_in_order_and_every_piece_of_work_has_its_turn(
+    make_engine: Callable[..., DiffusersEngine],
+) -> None:
     turn = GateTurn()
     picture, progress = await draw(make_engine(), SPEC, turn)
 
