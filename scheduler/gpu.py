@@ -100,8 +100,8 @@ class Gpu:
         """Refuse who still waits, and give the lock back; may be called twice."""
         self.desk.close()
         await self._memory.aclose()
-        if self._owning is not None:
-            self._owning.cancel()
+        if self._owner is not None and self._owning is not None:
+            self._owner.end()
             await asyncio.wait([self._owning])
 
     def attach(self, resident: Resident) -> None:

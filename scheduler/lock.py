@@ -98,25 +98,28 @@ class Owner:
         self._renew_at = 0.0
         self._aside_until = 0.0
         self._news = asyncio.Event()
+        self._ended = asyncio.Event()
 
     def look(self) -> None:
         """Look again: something has changed."""
         self._news.set()
 
+    def end(self) -> None:
+        """Let `run` return soon, in the midst of no call to the lock's keeper."""
+        self._ended.set()
+        self._news.set()
+
     async def run(self) -> None:
-        """Keep the lock until cancelled; then give it back."""
-        try:
-            while True:
-                self._news.clear()
-                seconds = await self._step()
-                if self.state in (Ownership.THEIRS, Ownership.DOWN):
-                    await asyncio.sleep(seconds or 0.0)
-                else:
-                    await self._pause(seconds)
-        finally:
-            if self.state is Ownership.OURS:
-                await self._give_back()
-            await self._lock.aclose()
+        """Keep the lock until `end`; then give it back."""
+        while not self._ended.is_set():
+            self._news.clear()
+            seconds = await self._step()
+            # Nothing that happens among ourselves makes others let go, or brings the keeper back.
+            away = self.state in (Ownership.THEIRS, Ownership.DOWN)
+            await _pause(self._ended if away else self._news, seconds)
+        if self.state is Ownership.OURS:
+            await self._give_back()
+        await self._lock.aclose()
 
     async def _step(self) -> float | None:
         """Do what is to be done now; return after how many seconds to look again."""
@@ -171,12 +174,6 @@ class Owner:
         except LockDownError as error:
             _log.warning("the GPU's lock could not be given back; it will lapse: %s", error)
 
-    async def _pause(self, seconds: float | None) -> None:
-        try:
-            await asyncio.wait_for(self._news.wait(), seconds)
-        except TimeoutError:
-            return
-
     def _become(self, state: Ownership, *, why: str = "") -> None:
         """Note how we stand, say so in the log, and tell the GPU."""
         before, self.state = self.state, state
@@ -188,3 +185,10 @@ class Owner:
         elif before is Ownership.OURS and state is Ownership.THEIRS:
             _log.warning("the GPU's lock was lost to another process; pictures park")
         self._own(state is Ownership.OURS or (state is Ownership.DOWN and not self._rules.required))
+
+
+async def _pause(event: asyncio.Event, seconds: float | None) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return
