@@ -3,13 +3,21 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from engines.base import Feature
 
 Kind = Literal["invokeai", "comfyui", "a1111", "diffusers", "fake"]
+_SERVERS = ("invokeai", "comfyui", "a1111")
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
@@ -45,6 +53,13 @@ class EngineConfig(_Table):
     board: str | None = None
     step_seconds: Annotated[float, Field(ge=0)] = 0.0
     preemption: Literal["step", "job"] = "step"
+
+    @model_validator(mode="after")
+    def _address(self) -> Self:
+        """Refuse a server without an address: it would be down for ever."""
+        if self.kind in _SERVERS and self.url is None:
+            raise ValueError(f"an engine of kind {self.kind} needs a url")
+        return self
 
 
 class Profile(_Table):
@@ -96,7 +111,7 @@ def read_config(path: Path | None) -> Config:
                 re.compile(rule)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

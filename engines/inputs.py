@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import os
+import secrets
 from pathlib import Path
 
 from PIL import Image
@@ -39,8 +41,12 @@ class Inputs:
         path = self._folder / ref
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".part")
-            partial.write_bytes(data)
+            # A name of its own: the same picture may be coming twice at once.
+            partial = path.with_suffix(f".{secrets.token_hex(8)}")
+            with partial.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
             partial.replace(path)
         return ref
 

@@ -46,5 +46,8 @@ class Models:
         except EngineError as error:
             self._errors[name] = f"{error.code}: {error}"
             _log.info("engine %s does not list its models: %s", name, error)
+        except Exception as error:  # noqa: BLE001 - a bug in one engine, not in the others
+            self._errors[name] = f"internal: unexpected {type(error).__name__}"
+            _log.exception("engine %s hit a bug when it was asked for its models", name)
         else:
             self._errors.pop(name, None)

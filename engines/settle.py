@@ -7,6 +7,9 @@ from engines.base import Feature, ModelInfo, Shortfall
 from engines.errors import InvalidSpecError
 from engines.spec import SEED_LIMIT, Draft, GenerationSpec, Tiling
 
+MAX_PIXELS = 8192 * 8192
+"""The largest finished picture."""
+
 MULTIPLE = 8
 """Side lengths are multiples of the factor by which the autoencoders shrink a picture."""
 
@@ -32,7 +35,8 @@ def settled(
     """Return the spec of a draft; what cannot be honoured is added to the notes.
 
     Raises:
-        InvalidSpecError: the sampler is refused, or the engine cannot use an input picture.
+        InvalidSpecError: the sampler is refused, the engine cannot use an input picture, or the
+            finished picture would be too large.
     """
     defaults = model.defaults
     sampler = draft.sampler or defaults.sampler
@@ -60,7 +64,16 @@ def settled(
         clip_skip=draft.clip_skip,
         reproducible=draft.reproducible,
     )
-    return _without_the_impossible(spec, can, notes)
+    return _not_too_large(_without_the_impossible(spec, can, notes))
+
+
+def _not_too_large(spec: GenerationSpec) -> GenerationSpec:
+    """Return the spec, unless its enlargements come to more than any machine should be asked."""
+    width, height = spec.output_size
+    if width * height > MAX_PIXELS:
+        detail = f"{width} x {height} are more than {MAX_PIXELS} pixels"
+        raise InvalidSpecError(detail, field="upscale" if spec.upscale else "hires")
+    return spec
 
 
 def _side(asked: int, name: str, model: ModelInfo, notes: list[Shortfall]) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from engines.base import EngineName, Feature, ModelInfo, SizeBounds
 from engines.config import Config, ConfigError, EngineConfig, Profile, read_config
@@ -13,7 +14,7 @@ from engines.inputs import Inputs
 from engines.models import Models
 from engines.registry import Built, EngineSettings, build_engines
 from engines.router import Router, Standing
-from engines.spec import Draft, Lora, Tiling
+from engines.spec import Draft, Hires, Lora, Tiling, Upscale
 
 
 class Painter(FakeEngine):
@@ -106,6 +107,12 @@ async def test_auto_goes_by_the_prompt() -> None:
         (Draft("p", model="z"), "model", ModelNotFoundError),
         (Draft("p", engine="a", model="broken"), "model", InvalidSpecError),
         (Draft("p", sampler="p"), "sampler", InvalidSpecError),
+        (Draft("p", width=4096, height=4096, hires=Hires(4)), "hires", InvalidSpecError),
+        (
+            Draft("p", width=2048, height=2048, hires=Hires(4), upscale=Upscale(2)),
+            "upscale",
+            InvalidSpecError,
+        ),
     ],
 )
 async def test_what_cannot_be_is_refused_by_name(
@@ -182,6 +189,7 @@ def test_the_file_builds_several_engines_of_a_kind(tmp_path: Path) -> None:
         "[[engines]",
         '[[engines]]\nname = "a"\nkind = "crayons"\n',
         '[[engines]]\nname = "a"\nkind = "fake"\ncolour = "red"\n',
+        '[[engines]]\nname = "a"\nkind = "comfyui"\n',
         '[[profiles]]\nname = "a"\nwhen = ["("]\n',
         '[[profiles]]\nname = "a"\n[[profiles]]\nname = "a"\n',
     ],
@@ -193,3 +201,25 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
         read_config(path)
     assert "\n" not in str(refused.value).strip()
     assert read_config(None) == Config()
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "kitty.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError):
+        read_config(path)
+
+
+class Buggy(FakeEngine):
+    """Does not get as far as saying what it has."""
+
+    @override
+    async def models(self) -> Sequence[ModelInfo]:
+        raise RuntimeError
+
+
+async def test_a_bug_in_one_engine_s_list_spoils_no_other() -> None:
+    models = Models({EngineName("a"): Buggy(), EngineName("b"): Painter("b", SMALL)})
+    await models.refresh()
+    assert models[EngineName("b")] == (SMALL,)
+    assert models.errors == {"a": "internal: unexpected RuntimeError"}
