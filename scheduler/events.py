@@ -4,12 +4,12 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
 from scheduler.errors import SchedulerError
-from scheduler.job import Job, JobId
+from scheduler.job import Job, JobId, Running
 from scheduler.ports import Clock
 
 KEPT = 10_000
@@ -72,6 +72,16 @@ class Subscription:
                 return
 
 
+def _without_preview(job: Job) -> Job:
+    """Return the job as it is kept: a preview is worth something only at its moment."""
+    match job.status:
+        case Running(progress=progress) as status if progress.preview:
+            progress = replace(progress, preview=None)
+            return replace(job, status=replace(status, progress=progress))
+        case _:
+            return job
+
+
 class Events:
     """Publishes to every listener, and remembers the last `KEPT` events for those who come back.
 
@@ -95,7 +105,7 @@ class Events:
         """Tell every listener; takes the same time however slow they are."""
         self._number += 1
         event = JobEvent(self._number, self._clock.now(), kind, job)
-        self._kept.append(event)
+        self._kept.append(replace(event, job=_without_preview(job)))
         for listener in self._listeners:
             listener.offer(event)
 

@@ -3,7 +3,13 @@
 import asyncio
 import logging
 
-from scheduler.errors import IllegalTransitionError, JobNotFoundError, StoreDownError, StoreError
+from scheduler.errors import (
+    IllegalTransitionError,
+    JobNotFoundError,
+    NotStoredError,
+    StoreDownError,
+    StoreError,
+)
 from scheduler.job import Failed, JobId, Storing, Succeeded
 from scheduler.ports import Clock, ImageStore
 from scheduler.table import JobTable
@@ -15,7 +21,10 @@ _log = logging.getLogger(__name__)
 
 
 class Uploads:
-    """Tries again and again, more and more slowly, until every picture is stored."""
+    """Tries again and again, more and more slowly, until every picture is stored.
+
+    A job that the store would not take goes behind the others, so that it holds up none of them.
+    """
 
     def __init__(self, *, table: JobTable, images: ImageStore, clock: Clock) -> None:
         self._table = table
@@ -49,17 +58,28 @@ class Uploads:
         """Upload what waits; False as soon as the store turns out to be down still."""
         for job_id in tuple(self._waiting):
             try:
-                job = self._table[job_id]
-                artifacts = await self._images.flush(job)
-                self._table.move(job_id, Succeeded(tuple(artifacts), self._clock.now()))
+                await self._upload(job_id)
             except StoreDownError:
+                self._waiting[job_id] = self._waiting.pop(job_id)
                 return False
             except (IllegalTransitionError, JobNotFoundError):
                 _log.warning("job %s ended while its pictures were in the spool", job_id)
             except StoreError as error:
                 self._fail(job_id, error)
+            except Exception:  # noqa: BLE001 - a bug ends the job, never the loop
+                _log.exception("the upload of job %s hit a bug", job_id)
+                self._fail(job_id, StoreError("a bug; the log has the details"))
             del self._waiting[job_id]
         return True
+
+    async def _upload(self, job_id: JobId) -> None:
+        """Upload what waits of one job, and end it."""
+        job = self._table[job_id]
+        artifacts = await self._images.flush(job)
+        if len(artifacts) < job.count:
+            lost = job.count - len(artifacts)
+            raise NotStoredError(f"{lost} of {job.count} pictures are neither stored nor waiting")
+        self._table.move(job_id, Succeeded(tuple(artifacts), self._clock.now()))
 
     def _fail(self, job_id: JobId, error: StoreError) -> None:
         """End a job whose pictures the store refuses; they stay in the spool."""

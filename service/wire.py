@@ -160,7 +160,7 @@ def job_view(
     drawn = () if isinstance(status, Queued) else status.artifacts
     artifacts = [artifact_view(artifact) for artifact in drawn]
     warnings = dict.fromkeys((*job.shortfalls, *(s for a in drawn for s in a.shortfalls)))
-    done = isinstance(status, Succeeded)
+    done = isinstance(status, Succeeded) and bool(artifacts)
     return {
         "job_id": job.id,
         "status": status_word(status, words),

@@ -4,10 +4,12 @@ import itertools
 
 import pytest
 
+from engines.base import Progress
 from scheduler.events import Events, JobEvent, ListenerLostError, Subscription
-from scheduler.job import JobId
+from scheduler.job import JobId, Running
 from scheduler.ports import SystemClock
 from tests.unit.scheduler.test_backlog import job
+from tests.unit.scheduler.test_job import NOW
 
 
 async def collect(news: Subscription) -> list[JobEvent]:
@@ -51,3 +53,16 @@ async def test_numbers_grow_over_a_restart() -> None:
     first = Events(SystemClock())
     first.publish("status", job(1))
     assert Events(SystemClock()).last > first.last
+
+
+async def test_previews_are_for_those_who_listen_now() -> None:
+    events, drawing = (
+        Events(SystemClock()),
+        Running(NOW, progress=Progress("drawing", preview=b"j")),
+    )
+    with events.subscribe() as now:
+        events.publish("progress", job(1).step(drawing))
+        with events.subscribe(since=0) as later:
+            events.end()
+            heard = [(await collect(news))[0].job.status for news in (now, later)]
+    assert heard == [drawing, Running(NOW, progress=Progress("drawing"))]
