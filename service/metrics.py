@@ -1,17 +1,26 @@
 """Counters and gauges for Prometheus, fed by the scheduler's events."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from engines import errors
 from scheduler.events import JobEvent
-from scheduler.job import Cancelled, Failed, Queued, Running, Succeeded
+from scheduler.job import Cancelled, Failed, JobId, Queued, Running, Succeeded
 from scheduler.scheduler import Scheduler
 
 PREFIX = "kitty_images"
+ENGINE_CODES = frozenset(
+    kind.code
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, errors.EngineError)
+)
+"""What engines fail with; a shutdown, a full disk or a bug of ours is not their error."""
+
 _BUCKETS = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 80, 160, 320, 640, 1280)
 
 
@@ -29,7 +38,7 @@ class _Now(Collector):
             f"{PREFIX}_pictures_drawing", "Pictures on an engine.", labels=["engine"]
         )
         for name, station in self._scheduler.stations.items():
-            waiting.add_metric([name], len(station.backlog))
+            waiting.add_metric([name], station.waiting)
             drawing.add_metric([name], len(station.seats))
         yield waiting
         yield drawing
@@ -39,6 +48,7 @@ class Metrics:
     """The registry and the counters that events move."""
 
     def __init__(self, scheduler: Scheduler) -> None:
+        self._running: dict[JobId, datetime] = {}
         self.registry = CollectorRegistry()
         self.registry.register(_Now(scheduler))
         labels = ["engine"]
@@ -67,20 +77,23 @@ class Metrics:
         if event.kind != "status":
             return
         job = event.job
-        match job.status:
-            case Running(tickets=tickets, artifacts=artifacts, paused=False) if not (
-                tickets or artifacts
-            ):
+        if isinstance(job.status, Running):
+            if self._running.get(job.id) != job.status.since:
+                self._running[job.id] = job.status.since
                 self._begun.labels(job.engine).inc()
+            return
+        ran = self._running.pop(job.id, None) is not None
+        match job.status:
             case Succeeded(at=at):
                 self._succeeded.labels(job.engine).inc()
                 self._seconds.labels(job.engine).observe((at - job.created_at).total_seconds())
             case Failed(code=code):
                 self._failed.labels(job.engine, code).inc()
-                self._errors.labels(job.engine, code).inc()
+                if code in ENGINE_CODES:
+                    self._errors.labels(job.engine, code).inc()
             case Cancelled():
                 self._failed.labels(job.engine, "cancelled").inc()
-            case Queued(reason=reason) if reason:
+            case Queued(reason=reason) if ran and reason in ENGINE_CODES:
                 self._errors.labels(job.engine, reason).inc()
             case _:
                 pass

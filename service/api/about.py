@@ -41,7 +41,7 @@ async def engines(request: web.Request) -> web.Response:
             "batch": station.engine.capabilities.batch,
             "slots": station.engine.capabilities.slots,
             "drawing": len(station.seats),
-            "waiting": len(station.backlog),
+            "waiting": station.waiting,
             "loaded_model": station.loaded,
         }
         for name, station in request.app[SCHEDULER].stations.items()
