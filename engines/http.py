@@ -174,12 +174,11 @@ class Server:
         """
         request = f"WS {self.base_url}{path}"
         with translated(request):
-            return await asyncio.wait_for(
-                self._open(request).ws_connect(
+            # not `wait_for`: before Python 3.12 it may swallow a cancellation
+            async with asyncio.timeout(self._answer_seconds):
+                return await self._open(request).ws_connect(
                     self.base_url + path, params=query, max_msg_size=limit_bytes, heartbeat=20.0
-                ),
-                self._answer_seconds,
-            )
+                )
 
     async def aclose(self) -> None:
         """Hang up; may be called twice."""
