@@ -63,6 +63,7 @@ class Runner:
         self._gpu = gpu
         self._seat = seat
         self._seats = seats
+        self._mine = [seat]
         self._cold = cold
         self._table = table
         self._images = images
@@ -84,6 +85,8 @@ class Runner:
     def pause(self, paused: bool) -> None:
         """Hold the job's pictures at their next step boundaries, or let them go on."""
         self._paused = paused
+        for seat in self._mine:
+            seat.rest(paused)
         for turn in self._turns.values():
             turn.pause(paused)
 
@@ -118,6 +121,7 @@ class Runner:
                     spare = self._seats.take_spare(self._job.lane)
                     if spare is None:
                         break
+                    self._mine.append(spare)
                     drawing = group.create_task(self._draw_on(spare, group))
                     # A task that is cancelled before its first step runs no `finally` of its own.
                     drawing.add_done_callback(partial(_give_back, spare))

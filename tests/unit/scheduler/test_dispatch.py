@@ -175,3 +175,12 @@ async def test_a_picture_that_only_waits_for_the_store_needs_no_engine(tmp_path:
     async with a_scheduler(tmp_path, FakeEngine(name=EngineName("other"))) as parts:
         assert parts.scheduler.position(parts.scheduler.table[job.id]) is None
         assert (await parts.until(job.id, Succeeded, Failed)).status.kind == "succeeded"
+
+
+async def test_a_paused_job_keeps_nobody_from_drawing(tmp_path: Path) -> None:
+    async with a_scheduler(tmp_path, FakeEngine(batch=1, slots=2)) as parts:
+        held = await parts.submit("[fail hang]")
+        await parts.until(held, Running)
+        await parts.scheduler.pause(held, paused=True)
+        await parts.until(await parts.submit(), Succeeded)
+        assert isinstance(parts.scheduler.table[held].status, Running)
