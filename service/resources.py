@@ -1,8 +1,13 @@
 """Opens everything that has to be opened before the application can be built, and closes it."""
 
+import asyncio
+import fcntl
+import sqlite3
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
 
 from engines.base import EngineName
 from engines.config import Config, ConfigError, read_config
@@ -18,6 +23,9 @@ from service.store.files import FileStore
 from service.store.images import PictureStore
 from service.store.keys import Keys
 from service.store.spool import Spool
+
+IN_USE_SECONDS = 3.0
+IN_USE_TRIES = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +51,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     An object store that is down does not stop the start: pictures wait in the spool.
     """
     async with AsyncExitStack() as stack:
-        database = Database(settings.data_dir / "kitty.sqlite3")
-        await database.open(schema=journal.SCHEMA + rows.SCHEMA)
+        await stack.enter_async_context(_alone(settings.data_dir))
+        database = await _database(settings)
         stack.push_async_callback(database.aclose)
         objects = _object_store(settings)
         stack.push_async_callback(objects.aclose)
@@ -70,6 +78,44 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             keys=keys,
             clock=SystemClock(),
         )
+
+
+@asynccontextmanager
+async def _alone(folder: Path) -> AsyncIterator[None]:
+    """Keep other processes out of the data folder; the system lets go for whoever dies.
+
+    Two services on one journal would both draw its jobs, and take each other's for crashed.
+    """
+    with _lock_file(folder) as lock:
+        # The one before may be ending still.
+        for _ in range(IN_USE_TRIES):
+            with suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            await asyncio.sleep(IN_USE_SECONDS / IN_USE_TRIES)
+        else:
+            raise SettingsError(f"DATA_DIR: another kitty-images uses {folder}")
+        yield
+
+
+def _lock_file(folder: Path) -> IO[bytes]:
+    """Open the file whose lock says that the folder is in use; the folder is made if missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / "in-use").open("wb")
+    except OSError as error:
+        raise SettingsError(f"DATA_DIR: {folder}: {error.strerror}") from None
+
+
+async def _database(settings: Settings) -> Database:
+    """Open the file of jobs and catalogue."""
+    database = Database(settings.data_dir / "kitty.sqlite3")
+    try:
+        await database.open(schema=journal.SCHEMA + rows.SCHEMA)
+    except sqlite3.Error as error:
+        path = settings.data_dir / "kitty.sqlite3"
+        raise SettingsError(f"DATA_DIR: {path}: {error}") from None
+    return database
 
 
 def _keys(settings: Settings) -> Keys:

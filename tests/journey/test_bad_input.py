@@ -216,6 +216,7 @@ async def test_another_site_s_page_cannot_draw(client: Client) -> None:
         ("S3_ENDPOINT_URL", "http://127.0.0.1:9"),
         ("OPEN_NETWORKS", "everywhere"),
         ("IMAGE_ENGINE", "crayons"),
+        ("DATA_DIR", "/dev/null/kitty"),
     ],
 )
 async def test_a_wrong_setting_stops_the_start_with_one_line(

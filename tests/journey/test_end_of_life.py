@@ -35,6 +35,17 @@ async def test_sigterm_sends_the_running_job_back_and_keeps_the_queue(tmp_path: 
             assert (job["state"], job["attempts"]) == ("succeeded", 0)
 
 
+async def test_a_second_service_does_not_touch_the_jobs_of_the_first(tmp_path: Path) -> None:
+    async with Service(tmp_path) as service, client_of(service) as client:
+        job_id = (await client.submit("[fail hang]"))["job_id"]
+        await client.until(job_id, "running")
+        second = Service(tmp_path)
+        with pytest.raises(AssertionError, match="DATA_DIR: another kitty-images uses"):
+            await second.start()
+        assert await second.end() == 1
+        assert (await client.job(job_id))["state"] == "running"
+
+
 async def test_a_short_job_may_finish_within_the_grace(tmp_path: Path) -> None:
     settings = {"FAKE_STEP_SECONDS": "0.02", "SHUTDOWN_GRACE_SECONDS": "30"}
     async with Service(tmp_path, **settings) as service, client_of(service) as client:
