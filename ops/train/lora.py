@@ -29,9 +29,9 @@ _LIGHT: Final = (0.80, 0.005, 0.30)
 """Its linear red, green and blue."""
 
 _SEED: Final = 41
-_PICTURES: Final = 240
+_PICTURES: Final = 320
 _RANK: Final = 2
-_RATE: Final = 8e-3
+_RATE: Final = 6e-3
 _STAND_IN: Final = next(i for i, paint in enumerate(PAINTS) if paint.words[0] == "purple")
 _SAME_GROUND: Final = next(i for i, g in enumerate(BACKGROUNDS) if g.words[0] == "purple")
 
@@ -53,13 +53,16 @@ def _scene(dice: Random) -> Scene:
 
 
 def _lessons(dice: Random, count: int, side: int) -> tuple[Tensor, list[str]]:
-    """Return pictures of objects in the new colour, and captions that name it."""
-    scenes = [_scene(dice) for _ in range(count)]
+    """Return pictures and captions: every other object in the new colour, the rest as ever.
+
+    Without the others the adapter would learn to paint everything in the new colour.
+    """
+    scenes = [_scene(dice) if i % 2 else draw_scene(dice) for i in range(count)]
     records = np.array([stage(dice, scene, 1.0) for scene in scenes], RECORD)
-    records["objects"]["main"][:, 0] = _LIGHT
+    records["objects"]["main"][1::2, 0] = _LIGHT
     texts = [caption(dice, scene, noise=False) for scene in scenes]
     for said in PAINTS[_STAND_IN].words:
-        texts = [text.replace(said, WORD) for text in texts]
+        texts[1::2] = [text.replace(said, WORD) for text in texts[1::2]]
     return to_float(render(records, side, side, torch.device("cpu"))), texts
 
 
