@@ -160,7 +160,7 @@ def _ids(window: Window, tokenizer: Any) -> list[int]:  # noqa: ANN401
 
 
 def _weigh(hidden: torch.Tensor, cut: list[Window]) -> torch.Tensor:
-    """Scale the embeddings of weighted tokens, keeping each window's mean as it was."""
+    """Scale the embeddings of weighted tokens, keeping each window's mean magnitude as it was."""
     if not any(window.weighted for window in cut):
         return hidden
     scaled = hidden.clone()
@@ -169,5 +169,5 @@ def _weigh(hidden: torch.Tensor, cut: list[Window]) -> torch.Tensor:
         weights = torch.tensor(window.weights, dtype=hidden.dtype, device=hidden.device)
         factors[1 : 1 + len(window.weights)] = weights
         weighted = hidden[row] * factors.unsqueeze(-1)
-        scaled[row] = weighted * (hidden[row].mean() / weighted.mean())
+        scaled[row] = weighted * (hidden[row].abs().mean() / weighted.abs().mean())
     return scaled

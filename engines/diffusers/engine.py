@@ -14,6 +14,7 @@ from engines.base import (
     EngineName,
     Feature,
     Health,
+    Json,
     ModelInfo,
     Picture,
     Progress,
@@ -22,6 +23,7 @@ from engines.base import (
 from engines.diffusers.devices import DEVICES, batch_size, guess_device
 from engines.diffusers.digests import Digests
 from engines.diffusers.furnishing import Furnishing
+from engines.diffusers.kinds import Kind
 from engines.diffusers.library import Library
 from engines.diffusers.mailbox import Died, Drawn, Mailbox
 from engines.diffusers.order import Order
@@ -178,7 +180,7 @@ class DiffusersEngine:
         """Encode the picture and count what its facts still lack; runs beside the loop."""
         height, width = drawn.pixels.shape[:2]
         facts = dict(drawn.facts)
-        facts["model_sha256"] = self._library.digest(self._library.find(spec.model))
+        facts |= self._digests_of(spec)
         return Picture(
             png=encode_png(drawn.pixels),
             width=width,
@@ -187,6 +189,31 @@ class DiffusersEngine:
             facts=facts,
             shortfalls=drawn.shortfalls,
         )
+
+    def _digests_of(self, spec: GenerationSpec) -> dict[str, Json]:
+        """Return the SHA-256 of every file that took part."""
+
+        def digest(name: str, kind: Kind = "checkpoint") -> str:
+            return self._library.digest(self._library.find(name, kind))
+
+        facts: dict[str, Json] = {"model_sha256": digest(spec.model)}
+        if spec.loras:
+            facts["loras"] = [
+                {"name": lora.name, "weight": lora.weight, "sha256": digest(lora.name, "lora")}
+                for lora in spec.loras
+            ]
+        if spec.controls:
+            facts["controls"] = [
+                {
+                    "model": one.model,
+                    "weight": one.weight,
+                    "sha256": digest(one.model, "controlnet"),
+                }
+                for one in spec.controls
+            ]
+        if spec.refiner is not None:
+            facts["refiner_sha256"] = digest(spec.refiner.model)
+        return facts
 
 
 async def _join(freed: "Future[None]") -> None:

@@ -1,6 +1,7 @@
 """The life of one picture in the drawing thread, from its spec to its pixels."""
 
 from collections.abc import Generator
+from concurrent.futures import Future
 
 import torch
 
@@ -39,15 +40,17 @@ class Life:
         self._id = picture_id
         self._under = ""
         self._shortfalls: list[Shortfall] = []
-        self._preview: bytes | None = None
+        self._preview: Future[bytes] | None = None
         self._previewed = self._saved = studio.clock()
         self.step = 0
         self.steps = spec.steps
 
     def take_preview(self) -> bytes | None:
-        """Return the preview that was made since the last call, if any."""
+        """Return the preview that was finished since the last call, if any."""
+        if self._preview is None or not self._preview.done():
+            return None
         preview, self._preview = self._preview, None
-        return preview
+        return preview.result()
 
     def forget(self) -> None:
         """Drop the picture's snapshot: it will not be taken up again."""

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any
 
@@ -52,9 +53,10 @@ class Previews:
         self._device = device
         self._learned: dict[str, torch.Tensor] = {}
         self._tiny: dict[str, Any] = {}
+        self._desk = ThreadPoolExecutor(1, thread_name_prefix="previews")
 
-    def make(self, clean: torch.Tensor, checkpoint: Checkpoint) -> bytes:
-        """Return a JPEG of at most 20 kB.
+    def make(self, clean: torch.Tensor, checkpoint: Checkpoint) -> "Future[bytes]":
+        """Return a JPEG of at most 20 kB, encoded beside the drawing.
 
         Args:
             clean: The sampler's present guess of the finished latents.
@@ -68,7 +70,12 @@ class Previews:
             picture = torch.einsum("bchw,cr->brhw", clean, factors[:-1])
             picture = picture + factors[-1].reshape(1, 3, 1, 1)
         values = ((picture[0] / 2 + 0.5).clamp(0, 1) * 255).permute(1, 2, 0)
-        return _jpeg(values.to("cpu", torch.uint8).numpy(), checkpoint.latent_scale)
+        pixels = values.to("cpu", torch.uint8).numpy()
+        return self._desk.submit(_jpeg, pixels, checkpoint.latent_scale)
+
+    def close(self) -> None:
+        """Return when everything is encoded."""
+        self._desk.shutdown(wait=True)
 
     def release(self) -> None:
         """Let the small decoders go."""

@@ -39,6 +39,9 @@ def parse_prompt(prompt: str) -> tuple[Fragment, ...]:
             _weigh(pieces, round_opens.pop(), _number(mark.group(1)) or 0.0)
         else:
             pieces.append((text[1:] if len(text) > 1 and text[0] == "\\" else text, 1.0))
+    opened = [(start, "(") for start in round_opens] + [(start, "[") for start in square_opens]
+    for start, bracket in sorted(opened, reverse=True):
+        pieces.insert(start, (bracket, 1.0))
     return _joined(pieces)
 
 

@@ -95,7 +95,8 @@ def open_studio(furnishing: Furnishing) -> Iterator[Studio]:
     )
     snapshots.sweep()
     library = furnishing.library
-    with torch.inference_mode(), closing(snapshots):
+    previews = Previews(library=library, device=place)
+    with torch.inference_mode(), closing(snapshots), closing(previews):
         loader = Loader(
             ladder=ladder,
             device=place,
@@ -117,7 +118,7 @@ def open_studio(furnishing: Furnishing) -> Iterator[Studio]:
             adapters=Adapters(library=library),
             guides=Guides(library=library, device=place),
             upscalers=Upscalers(library=library, device=place),
-            previews=Previews(library=library, device=place),
+            previews=previews,
             network=Replays() if rules.graphs and settings.accelerate == "full" else ask_network,
         )
         loader.release()

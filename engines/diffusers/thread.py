@@ -35,6 +35,7 @@ class DrawingThread:
         self._changed = False
         self._closing = False
         self._ended = False
+        self._reason: EngineError = EngineDownError("the engine is closed")
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
 
     def start(self) -> None:
@@ -94,19 +95,18 @@ class DrawingThread:
 
     def _require_open(self) -> None:
         if self.ended:
-            raise EngineDownError("the drawing thread has ended")
+            raise self._reason
 
     def _main(self) -> None:
-        reason: Exception = EngineDownError("the engine is closed")
         try:
             self._work()
         except EngineError as error:
-            reason = error
+            self._reason = error
         except Exception as error:  # noqa: BLE001
             _LOG.exception("the drawing thread ended")
-            reason = EngineDownError(f"the drawing thread ended: {error}")
+            self._reason = EngineDownError(f"the drawing thread ended: {error}")
         finally:
-            self._end(reason)
+            self._end()
 
     def _work(self) -> None:
         # Read by torch when it is imported: without it, MPS refuses memory that macOS would give.
@@ -138,11 +138,11 @@ class DrawingThread:
         with self._condition:
             self._condition.wait_for(lambda: self._changed or self._closing)
 
-    def _end(self, reason: Exception) -> None:
+    def _end(self) -> None:
         with self._condition:
             self._ended = True
             orders, self._orders = self._orders, []
             self._calls.clear()
         for order in orders:
-            order.mailbox.post(Died(reason))
+            order.mailbox.post(Died(self._reason))
             order.freed.set_result(None)
