@@ -47,6 +47,7 @@ class FakeComfyUi:
         bodies: Everything that was posted to `/prompt`.
         hiccups: Looks at the history that the server is yet to answer with an error.
         drops: Looks at the history that it is yet to answer by hanging up.
+        slowness: How often the server is asked for its free memory until that has grown.
         door: While it is clear, prompts have arrived but are not taken in.
     """
 
@@ -54,7 +55,8 @@ class FakeComfyUi:
         self.manners = manners or Manners()
         self.stage = Stage()
         self.shelf = Shelf()
-        self.hiccups = self.drops = 0
+        self.hiccups = self.drops = self._frees_in = 0
+        self.slowness = 1
         self.door = asyncio.Event()
         self.door.set()
         self.sockets = Sockets()
@@ -205,10 +207,13 @@ class FakeComfyUi:
     async def _free(self, request: web.Request) -> web.Response:
         body = await request.json()
         if body.get("unload_models") and body.get("free_memory"):
-            asyncio.get_running_loop().call_soon(self.worker.free)
+            self._frees_in = self.slowness
         return web.Response()
 
     async def _stats(self, _: web.Request) -> web.Response:
+        self._frees_in -= 1
+        if self._frees_in == 0:
+            self.worker.free()
         version = "0.38.1" if self.manners.newer else "0.3.64"
         device = {"name": "cuda:0", "vram_free": 2**33 - 2**32 * self.worker.loaded}
         return web.json_response({"system": {"comfyui_version": version}, "devices": [device]})

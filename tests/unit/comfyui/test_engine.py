@@ -1,6 +1,7 @@
 """The engine before a fake server, in the situations that only ComfyUI gets into."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -8,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from engines.base import Picture, Progress
 from engines.card import test_card as card
@@ -16,7 +18,13 @@ from engines.comfyui.engine import ComfyUiEngine
 from engines.comfyui.resolver import Resolver
 from engines.comfyui.template import read_template
 from engines.comfyui.ticket import read_ticket
-from engines.errors import EngineDownError, EngineError, InvalidSpecError, LostError
+from engines.errors import (
+    EngineDownError,
+    EngineError,
+    InvalidSpecError,
+    LostError,
+    ModelNotFoundError,
+)
 from engines.http import Server
 from engines.inputs import Inputs
 from engines.spec import Control, GenerationSpec, Hires, Lora, Upscale
@@ -144,6 +152,24 @@ async def test_pictures_are_uploaded_under_the_name_of_their_content(
     assert list(server.shelf.uploads) == [f"kitty/{ref}.png"]
     assert picture.shortfalls == ()
     assert picture.facts["loras"] == ["style.safetensors"]
+
+
+async def test_a_mask_without_a_picture_is_a_shortfall(
+    engine: ComfyUiEngine, tmp_path: Path
+) -> None:
+    ref = Inputs(tmp_path / "inputs").keep(card(width=8, height=8, seed=1), field="mask")
+    picture, _ = await draw(engine, replace(SPEC, mask=ref))
+    assert [s.field for s in picture.shortfalls] == ["mask"]
+
+
+async def test_an_upload_keeps_its_format(
+    server: FakeComfyUi, engine: ComfyUiEngine, tmp_path: Path
+) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(out, "WEBP")
+    ref = Inputs(tmp_path / "inputs").keep(out.getvalue(), field="init_image")
+    await draw(engine, replace(SPEC, init_image=ref))
+    assert list(server.shelf.uploads) == [f"kitty/{ref}.webp"]
 
 
 async def test_a_picture_that_is_enlarged_by_a_model_has_the_size_asked_for(
@@ -412,6 +438,24 @@ async def test_closing_while_looking_for_earlier_work_stops_that_work(
     await again.aclose()
 
 
+async def test_what_arrives_after_its_sender_was_cut_off_is_still_stopped(
+    server: FakeComfyUi, engine: ComfyUiEngine
+) -> None:
+    server.stage.hold()
+    server.door.clear()
+    drawing = asyncio.create_task(draw(engine))
+    await server.asked.wait_for("POST /prompt")
+    drawing.cancel()
+    await asyncio.sleep(0)
+    server.cut_connections()
+    await server.asked.wait_for("GET /queue")
+    server.door.set()
+    with pytest.raises(asyncio.CancelledError):
+        await drawing
+    assert server.stage.begun == 1
+    assert not server.stage.busy
+
+
 async def test_somebody_elses_interrupt_makes_the_picture_to_be_drawn_again(
     server: FakeComfyUi, engine: ComfyUiEngine
 ) -> None:
@@ -559,10 +603,28 @@ async def test_without_a_model_named_the_first_draws(engine: ComfyUiEngine) -> N
     assert picture.facts["checkpoint"] == "sd/tiny.safetensors"
 
 
+@pytest.mark.parametrize("slowness", [1, 4])
 async def test_memory_is_free_when_the_call_returns(
-    server: FakeComfyUi, engine: ComfyUiEngine
+    server: FakeComfyUi, engine: ComfyUiEngine, slowness: int
 ) -> None:
+    server.slowness = slowness
     await draw(engine)
     assert server.worker.loaded
     await engine.release_memory()
     assert not server.worker.loaded
+
+
+async def test_the_head_of_a_file_is_looked_at_once(
+    server: FakeComfyUi, engine: ComfyUiEngine
+) -> None:
+    await engine.models()
+    await engine.models()
+    assert server.asked.count("GET /view_metadata/checkpoints") == 1
+
+
+async def test_a_server_without_a_checkpoint_draws_nothing(
+    server: FakeComfyUi, engine: ComfyUiEngine
+) -> None:
+    server.shelf.folders["checkpoints"].clear()
+    with pytest.raises(ModelNotFoundError, match="no checkpoint at all"):
+        await draw(engine, replace(SPEC, model=""))
