@@ -5,6 +5,7 @@ import asyncio
 import os
 import signal
 import sys
+from typing import NoReturn
 
 import uvloop
 from aiohttp import web
@@ -15,6 +16,7 @@ from service.resources import open_resources
 from service.settings import Settings, SettingsError, read_settings
 
 HURRY_EXIT = 0
+WRONG_SETTING_EXIT = 2
 SWITCH_SECONDS = 0.0005
 
 
@@ -43,6 +45,12 @@ async def serve(settings: Settings) -> None:
             await runner.cleanup()
 
 
+def _refuse(reason: str) -> NoReturn:
+    """Say in one line why the service does not start, and end."""
+    sys.stderr.write(f"kitty-images: {reason}\n")
+    sys.exit(WRONG_SETTING_EXIT)
+
+
 def main() -> None:
     """Read the settings and serve; exit with 2 if a setting is wrong."""
     parser = argparse.ArgumentParser(
@@ -57,16 +65,16 @@ def main() -> None:
     try:
         settings = read_settings()
     except SettingsError as error:
-        sys.exit(f"kitty-images: {error}")
+        _refuse(str(error))
     log.set_up(level=settings.log_level, style=settings.log_format)
     flush = telemetry.set_up(settings)
     try:
         uvloop.run(serve(settings))
     except SettingsError as error:
-        sys.exit(f"kitty-images: {error}")
+        _refuse(str(error))
     except OSError as error:
         where = f"{settings.service_host}:{settings.service_port}"
-        sys.exit(f"kitty-images: cannot listen on {where} (SERVICE_HOST, SERVICE_PORT): {error}")
+        _refuse(f"cannot listen on {where} (SERVICE_HOST, SERVICE_PORT): {error}")
     finally:
         flush()
 

@@ -6,6 +6,7 @@ from aiohttp import web
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from engines.spec import SPEC_JSON
 from scheduler.ask import Ask
 from scheduler.job import Job, JobId
 from service.api.body import is_number, read_body, read_limit, reply
@@ -71,9 +72,10 @@ async def list_jobs(request: web.Request) -> web.Response:
 
 @routes.get("/api/images/jobs/{job_id}")
 async def show_job(request: web.Request) -> web.Response:
-    """Show where a job stands."""
+    """Show where a job stands, and what it draws with every default settled."""
     job = await request.app[SCHEDULER].table.find(_job_id(request))
-    return reply(_view(request, job))
+    spec = SPEC_JSON.dump_python(job.spec, mode="json")
+    return reply({**_view(request, job), "spec": spec})
 
 
 @routes.delete("/api/images/jobs/{job_id}")

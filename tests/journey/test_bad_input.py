@@ -217,6 +217,7 @@ async def test_another_site_s_page_cannot_draw(client: Client) -> None:
         ("OPEN_NETWORKS", "everywhere"),
         ("IMAGE_ENGINE", "crayons"),
         ("DATA_DIR", "/dev/null/kitty"),
+        ("S3_BUCKET", "{a bucket"),
     ],
 )
 async def test_a_wrong_setting_stops_the_start_with_one_line(
@@ -225,7 +226,7 @@ async def test_a_wrong_setting_stops_the_start_with_one_line(
     service = Service(tmp_path, **{name: value})
     with pytest.raises(AssertionError) as stopped:
         await service.start()
-    assert await service.end() != 0
+    assert await service.end() == 2
     said = str(stopped.value).split("\nassert")[0]
     assert name in said or name.replace("ENDPOINT_URL", "ACCESS_KEY") in said
     assert said.strip().count("\n") == 0

@@ -40,6 +40,7 @@ async def test_a_picture_is_drawn_listed_selected_and_fetched(
             sidecar = json.loads(await answer.read())
         assert sidecar["spec"]["prompt"] == "a newer card"
         assert sidecar["sha256"] == artifact["sha256"]
+        assert (await client.job(job["job_id"]))["spec"] == sidecar["spec"]
 
 
 async def test_a_job_of_several_pictures_counts_up_the_seed(client: Client) -> None:
