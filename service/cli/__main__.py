@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import catalog, generate, jobs, options, pictures
+from service.cli import catalog, generate, gpu, jobs, options, pictures
 from service.cli.client import Address
 from service.cli.exits import EXIT_STATUS
 
@@ -39,6 +39,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "images.retry": jobs.ordering("retry", "Queue a failed or cancelled job again."),
     "images.models": catalog.models,
     "images.engines": catalog.engines,
+    "gpu.run": gpu.gpu_run,
+    "gpu.status": gpu.gpu_status,
 }
 
 _ALIASES = {
