@@ -20,6 +20,7 @@ from scheduler.shares import Shares
 AGEING = 8
 AFFINITY = 4
 ALL_LANES = tuple(Lane)
+_SLACK = 64
 
 
 @dataclass(slots=True)
@@ -99,8 +100,12 @@ class Backlog:
         band.size -= 1
         if not band.size:
             del lane.bands[entry.job.priority]
+        elif not _clean(band.clients[entry.job.client]):
+            del band.clients[entry.job.client]
         if not lane.size:
             lane.ages.clear()
+        elif len(lane.ages) > 2 * lane.size + _SLACK:
+            _tidy(lane)
         return entry.job
 
     def next(self, *, loaded: str | None = None, lanes: Collection[Lane] = ALL_LANES) -> Job | None:
@@ -157,6 +162,14 @@ def _clean(queue: deque[_Waiting]) -> bool:
     while queue and queue[0].gone:
         queue.popleft()
     return bool(queue)
+
+
+def _tidy(lane: _LaneQueue) -> None:
+    """Drop all that is gone, wherever it stands: that which is cancelled is seldom at the head."""
+    lane.ages = deque(entry for entry in lane.ages if not entry.gone)
+    for band in lane.bands.values():
+        for client, queue in band.clients.items():
+            band.clients[client] = deque(entry for entry in queue if not entry.gone)
 
 
 def _prefer(queue: deque[_Waiting], loaded: str | None) -> _Waiting:

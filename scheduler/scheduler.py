@@ -130,6 +130,7 @@ class Scheduler:
             stop = self._dispatch.stop_job(job_id, StopReason.USER)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop, self._limits.cancel_seconds)
+            await self.table.written()
         elif isinstance(job.status, Queued):
             self._stations[job.engine].withdraw(job_id)
             status = Cancelled(StopReason.USER.value, self._clock.now())

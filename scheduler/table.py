@@ -103,6 +103,11 @@ class JobTable:
         self._unwritten.add(durable)
         durable.add_done_callback(self._written)
 
+    async def written(self) -> None:
+        """Return when all that has happened so far is in the journal, or could not be written."""
+        if self._unwritten:
+            await asyncio.wait(tuple(self._unwritten))
+
     def _move(
         self,
         job_id: JobId,

@@ -1,5 +1,6 @@
 """The order of the backlog: shares, priorities, turns, ageing, affinity."""
 
+import gc
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -187,3 +188,16 @@ def test_only_open_lanes_are_served() -> None:
     chosen = backlog.next(lanes=[Lane.BACKGROUND])
     assert chosen is not None
     assert chosen.number == 1
+
+
+def test_what_was_cancelled_is_not_kept_behind_a_job_that_waits() -> None:
+    backlog = Backlog()
+    backlog.push(job(0))
+    for number in range(1, 1000):
+        backlog.push(job(number, client="other"))
+        backlog.push(job(-number, client=f"client-{number}"))
+        backlog.remove(JobId(f"j{number}"))
+        backlog.remove(JobId(f"j{-number}"))
+    kept = [one for one in gc.get_objects() if isinstance(one, Job) and one.client]
+    assert len(kept) < 200
+    assert backlog.next() == job(0)

@@ -1,6 +1,7 @@
 """Jobs begin and end as they should, whatever the engine does meanwhile."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -184,3 +185,18 @@ async def test_a_paused_job_keeps_nobody_from_drawing(tmp_path: Path) -> None:
         await parts.scheduler.pause(held, paused=True)
         await parts.until(await parts.submit(), Succeeded)
         assert isinstance(parts.scheduler.table[held].status, Running)
+
+
+async def test_a_cancel_is_durable_when_it_is_answered(tmp_path: Path) -> None:
+    async with a_scheduler(tmp_path) as parts:
+        job_id = await parts.submit("[fail hang]")
+        await parts.until(job_id, Running)
+        blocked = threading.Event()
+        parts.database.write(lambda _: blocked.wait())
+        cancel = asyncio.create_task(parts.scheduler.cancel(job_id))
+        await parts.until(job_id, Cancelled)
+        await asyncio.sleep(0)
+        assert not cancel.done()
+        blocked.set()
+        await cancel
+        assert isinstance((await parts.journal.get(job_id)).status, Cancelled)
