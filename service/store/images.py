@@ -118,10 +118,16 @@ class PictureStore:
 
     async def _settle(self, job: Job, index: int, spooled: Sidecar | None) -> Sidecar | None:
         """Bring one picture to where it belongs; return its sidecar if it is stored now."""
-        if spooled is not None:
-            await self._deliver(spooled)
-            return spooled
         meta_key = self._keys.meta(job, index)
+        if spooled is not None:
+            try:
+                await self._deliver(spooled)
+            except NotStoredError:
+                if await self._spool.sidecar(meta_key) is not None:
+                    raise
+                # The sweep brought it to the store while we looked.
+            else:
+                return spooled
         try:
             stored = decode(await self._objects.get(meta_key), meta_key)
         except NotStoredError:
