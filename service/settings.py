@@ -47,7 +47,7 @@ class Settings(BaseSettings):
 
     s3_endpoint_url: Url | None = None
     s3_public_endpoint_url: Url | None = None
-    s3_bucket: str = "kitty-artifacts"
+    s3_bucket: str = Field(default="kitty-artifacts", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,62}$")
     s3_region: str = "us-east-1"
     s3_access_key: SecretStr | None = None
     s3_secret_key: SecretStr | None = None
