@@ -19,6 +19,7 @@ from service import gallery, live
 from service.api import about, gpu, images, jobs
 from service.drafts import Drafts
 from service.frames import Frames
+from service.gpu_metrics import GpuMetrics
 from service.keys import (
     CATALOGUE,
     CLOCK,
@@ -73,6 +74,7 @@ def build_app(settings: Settings, parts: Resources) -> web.Application:
     app[KEYS] = parts.keys
     app[CLOCK] = parts.clock
     app[METRICS] = Metrics(scheduler)
+    GpuMetrics(app[METRICS].registry, gpus.values())
     app[FRAMES] = Frames(settings.status_words)
     _add_routes(app)
     aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)

@@ -188,3 +188,23 @@ async def test_the_status_is_shown(client: Client) -> None:
     assert b"a visible program" in out
     assert b"are held back" in out
     assert program.returncode == 0
+
+
+async def test_the_figures_tell_of_leases_waits_and_parked_pictures(client: Client) -> None:
+    job_id = (await client.submit(steps=50))["job_id"]
+    await client.until(job_id, "running")
+    await lease(client, ttl_seconds=0.3)
+    await client.ended(job_id)
+    async with client.session.get("/metrics") as answer:
+        text = await answer.text()
+    figures = {
+        name: float(value)
+        for name, _, value in (line.rpartition(" ") for line in text.splitlines())
+        if name.startswith("kitty_images_gpu")
+    }
+    assert figures['kitty_images_gpu_leases{class="llm",gpu="local"}'] == 0
+    assert figures['kitty_images_gpu_wait_seconds_count{class="llm",gpu="local"}'] == 1
+    assert figures['kitty_images_gpu_wait_seconds_count{class="images",gpu="local"}'] == 1
+    assert figures['kitty_images_gpu_parked_seconds_total{gpu="local"}'] > 0.1
+    assert figures['kitty_images_gpu_leases_expired_total{class="llm",gpu="local"}'] == 1
+    assert figures['kitty_images_gpu_parked{gpu="local"}'] == 0
