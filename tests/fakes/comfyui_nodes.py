@@ -151,9 +151,8 @@ def seed_of(graph: Mapping[str, Any], node: str) -> int:
 
 def steps_of(inputs: Mapping[str, Any]) -> int:
     """Return the steps that a sampler takes."""
-    return min(inputs.get("end_at_step", inputs["steps"]), inputs["steps"]) - inputs.get(
-        "start_at_step", 0
-    )
+    last = min(inputs.get("end_at_step", inputs["steps"]), inputs["steps"])
+    return int(last - inputs.get("start_at_step", 0))
 
 
 def _complaints(graph: Mapping[str, Any], node: str, shelf: Shelf) -> Iterator[dict[str, Any]]:

@@ -1,17 +1,11 @@
 """The queue and the worker of a fake ComfyUI: one prompt at a time, and node outputs cached."""
 
 import asyncio
-import io
-import json
-import struct
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from PIL import Image
-
-from engines.card import test_card
 from tests.fakes.comfyui_nodes import (
     OUTPUTS,
     Shelf,
@@ -21,6 +15,7 @@ from tests.fakes.comfyui_nodes import (
     steps_of,
     upstream,
 )
+from tests.fakes.comfyui_pictures import drawn, preview
 from tests.fakes.stage import Flaw, Phase, Stage
 
 Send = Callable[[str, dict[str, Any] | bytes, str | None], Awaitable[None]]
@@ -219,7 +214,9 @@ class Worker:
             state = {"value": step, "max": steps, "state": "running", "node_id": node}
             nodes = {"prompt_id": item.prompt_id, "nodes": {node: state}}
             await self._send("progress_state", nodes, item.client_id)
-            await self._send("preview", _preview(item, node, self.previews), item.client_id)
+            await self._send(
+                "preview", preview(item.prompt_id, node, self.previews), item.client_id
+            )
             if self.stage.cuts(Phase.DRAWING):
                 self._cut()
             await self.stage.stepped(item.interrupted)
@@ -235,29 +232,12 @@ class Worker:
         flaw = self.stage.flaw()
         if flaw is Flaw.FOREIGN:
             return {"images": []}
-        if flaw is Flaw.SIZE:
-            width += 8
-        data = test_card(width=width, height=height, seed=seed_of(item.graph, node))
-        if flaw is Flaw.FLAT:
-            data = _encoded(Image.new("RGB", (width, height)), "PNG")
-        if flaw is Flaw.HALF:
-            data = data[: len(data) // 2]
+        data = drawn(width, height, seed_of(item.graph, node), flaw)
         folder = "output" if node_class == "SaveImage" else "temp"
         subfolder, _, name = inputs.get("filename_prefix", "ComfyUI").rpartition("/")
         count = 1 + sum(key[1:] == (subfolder, folder) for key in self.files)
         filename = f"{name}_{count:05}_.png"
         self.files[filename, subfolder, folder] = data
-        return {"images": [{"filename": filename, "subfolder": subfolder, "type": folder}]}
-
-
-def _preview(item: Item, node: str, kind: str) -> bytes:
-    """Return a frame of event 4, which the server sends as event 1 to who knows no better."""
-    about = {"node_id": node, "prompt_id": item.prompt_id, "image_type": f"image/{kind.lower()}"}
-    text = json.dumps(about).encode()
-    return struct.pack(">II", 4, len(text)) + text + _encoded(Image.new("RGB", (8, 8)), kind)
-
-
-def _encoded(picture: Image.Image, kind: str) -> bytes:
-    out = io.BytesIO()
-    picture.save(out, kind)
-    return out.getvalue()
+        image = {"filename": filename, "subfolder": subfolder, "type": folder}
+        nodes = [item.graph[name]["inputs"] for name in upstream(item.graph, node)]
+        return {"images": [image] * max(inputs.get("batch_size", 1) for inputs in nodes)}

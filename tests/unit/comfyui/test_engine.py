@@ -563,6 +563,16 @@ async def test_a_sampler_that_only_the_workflow_knows_stays_where_it_is(
     await client.aclose()
 
 
+async def test_a_workflow_that_draws_several_pictures_gives_the_first_and_says_so(
+    server: FakeComfyUi, tmp_path: Path
+) -> None:
+    (tmp_path / "two.json").write_text(json.dumps(classic(n5__batch_size=2)))
+    engine = engine_on(server, tmp_path, workflows_dir=tmp_path)
+    picture, _ = await draw(engine, replace(SPEC, model="workflow:two"))
+    assert [s.code for s in picture.shortfalls] == ["pictures_dropped"]
+    await engine.aclose()
+
+
 async def test_an_unsound_workflow_for_everything_makes_the_engine_unhealthy(
     server: FakeComfyUi, tmp_path: Path
 ) -> None:
