@@ -221,6 +221,7 @@ def test_networks_go_through_loras_then_tiling_then_clip_skip() -> None:
     assert source(drawn, "l2i", "vae") == ("seamless", "vae")
     assert source(drawn, "positive", "clip") == ("clip_skip", "clip")
     assert source(drawn, "clip_skip", "clip") == ("adapted", "clip")
+    assert node(drawn, "clip_skip")["skipped_layers"] == 1
     seamless = node(drawn, "seamless")
     assert (seamless["seamless_x"], seamless["seamless_y"]) == (False, True)
     assert node(drawn, "lora_selector")["weight"] == 0.8
