@@ -66,8 +66,7 @@ class FakeInvokeAi:
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         self._worker = asyncio.create_task(self.queue.work())
 
     async def stop(self) -> None:
