@@ -27,8 +27,8 @@ from scheduler.station import SETTLE_SECONDS, Station
 from scheduler.table import JobTable
 from scheduler.uploads import Uploads
 
-JOURNAL_REST_SECONDS = 0.5
-"""Nothing is begun for so long after the journal could not be written."""
+REST_SECONDS = 0.5
+"""Nothing is begun for so long after the journal could not be written, or after a bug."""
 
 _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("kitty_images.scheduler")
@@ -94,7 +94,7 @@ class Dispatch:
         """Dispatch until cancelled."""
         while True:
             self._wake.clear()
-            waits = [] if self.paused else list(self._dispatch_all())
+            waits = [] if self.paused else self._look()
             try:
                 await asyncio.wait_for(self._wake.wait(), min(waits, default=None))
             except TimeoutError:
@@ -127,6 +127,14 @@ class Dispatch:
         await asyncio.gather(
             *(self.stop_job(job_id, StopReason.SHUTDOWN) for job_id in tuple(self._current))
         )
+
+    def _look(self) -> list[float]:
+        """Dispatch; a bug costs this look, never the loop."""
+        try:
+            return list(self._dispatch_all())
+        except Exception:  # noqa: BLE001 - see above
+            _log.exception("a look at who may begin hit a bug")
+            return [REST_SECONDS]
 
     def _dispatch_all(self) -> Iterator[float]:
         """Begin all that can begin; yield after how many seconds it is worth looking again."""
@@ -230,7 +238,7 @@ class Dispatch:
             station.breaker.failed(now, reason=f"{error.code}: {error}", gone=gone)
         if isinstance(error, StoreDownError):
             _log.error("nothing is begun for a while: %s", error)
-            self._rest_until = self._clock.monotonic() + JOURNAL_REST_SECONDS
+            self._rest_until = self._clock.monotonic() + REST_SECONDS
         if not isinstance(error, Exception):
             raise error
         outcome = after_error(job, error, now=self._clock.now())

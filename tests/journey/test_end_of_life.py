@@ -42,7 +42,7 @@ async def test_a_second_service_does_not_touch_the_jobs_of_the_first(tmp_path: P
         second = Service(tmp_path)
         with pytest.raises(AssertionError, match="DATA_DIR: another kitty-images uses"):
             await second.start()
-        assert await second.end() == 1
+        assert await second.end() == 2
         assert (await client.job(job_id))["state"] == "running"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from engines.base import EngineName, Health, Picture, Progress, Turn
+from engines.base import Capabilities, EngineName, Health, Picture, Progress, Turn
 from engines.card import test_card as a_card
 from engines.errors import EngineDownError
 from engines.fake import NAME, FakeEngine
@@ -192,11 +192,37 @@ async def test_a_cancel_is_durable_when_it_is_answered(tmp_path: Path) -> None:
         job_id = await parts.submit("[fail hang]")
         await parts.until(job_id, Running)
         blocked = threading.Event()
-        parts.database.write(lambda _: blocked.wait())
+        writing = parts.database.write(lambda _: blocked.wait())
         cancel = asyncio.create_task(parts.scheduler.cancel(job_id))
         await parts.until(job_id, Cancelled)
         await asyncio.sleep(0)
         assert not cancel.done()
         blocked.set()
-        await cancel
+        await asyncio.gather(cancel, writing)
         assert isinstance((await parts.journal.get(job_id)).status, Cancelled)
+
+
+class Forgetful(FakeEngine):
+    """Does not know for a moment what it can do."""
+
+    asked = 1
+
+    @property
+    @override
+    def capabilities(self) -> Capabilities:
+        self.asked += 1
+        if self.asked == 1:
+            raise RuntimeError
+        return self._known
+
+    @capabilities.setter
+    def capabilities(self, known: Capabilities) -> None:
+        self._known = known
+
+
+async def test_a_bug_in_a_look_at_the_queue_does_not_end_the_looking(tmp_path: Path) -> None:
+    engine = Forgetful()
+    async with a_scheduler(tmp_path, engine) as parts:
+        engine.asked = 0
+        await parts.until(await parts.submit(), Succeeded)
+        assert engine.asked > 1
