@@ -203,7 +203,7 @@ class Engine(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do; may become richer once it has been probed."""
+        """What it can do; may become richer or poorer once it has been probed."""
 
     def generate(self, spec: GenerationSpec, turn: Turn) -> AsyncGenerator[Progress | Picture]:
         """Draw: any number of `Progress`, then exactly one `Picture`.

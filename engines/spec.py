@@ -86,6 +86,7 @@ class GenerationSpec:
         sampler: One of our names (`euler`, `dpmpp_2m_karras`, …); engines translate.
         strength: With an init image: share of the steps that is drawn anew, 0 to 1.
         mask: White where an init image may change.
+        clip_skip: Layers of the text encoder that are skipped from its end; 0 skips none.
         reproducible: Draw alone, so that the bytes do not depend on what else is drawn.
     """
 
