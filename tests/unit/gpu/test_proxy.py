@@ -1,0 +1,269 @@
+"""The way to llama.cpp, against a server that a test directs byte by byte."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+from yarl import URL
+
+from scheduler.gpu import Gpu
+from scheduler.lease import Tenant
+from service.llm.proxy import Proxy, ProxyLimits
+from service.llm.servers import needs_gpu, parse_servers, target
+from service.middleware import translated
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Rig:
+    """A scripted server, the proxy before it, and a client of the proxy."""
+
+    def __init__(self, limits: ProxyLimits) -> None:
+        self.gpu = Gpu()
+        self.seen: list[web.Request] = []
+        self.answer: Answer = self.echo
+        self._limits = limits
+
+    async def echo(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(body=await request.read())
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        self.seen.append(request)
+        return await self.answer(request)
+
+    @property
+    def held(self) -> bool:
+        return self.gpu.leases.roll.holds(Tenant.LLM)
+
+    async def start(self) -> None:
+        upstream = web.Application(client_max_size=2**30)
+        upstream.router.add_route("*", "/{path:.*}", self._serve)
+        self.upstream = TestServer(upstream)
+        await self.upstream.start_server()
+        self.proxy = Proxy(
+            servers={"q4": URL(str(self.upstream.make_url("")))},
+            desks={"q4": self.gpu.desk},
+            limits=self._limits,
+            private=frozenset({"cookie"}),
+        )
+        await self.proxy.open()
+        front = web.Application(middlewares=[translated])
+        front.router.add_route("*", "/llm/{server}/{path:.*}", self.proxy.handle)
+        # Unlike TestServer, and like the service, it does not cancel the calls of who leaves.
+        self.front = web.AppRunner(front)
+        await self.front.setup()
+        site = web.TCPSite(self.front, "127.0.0.1", 0)
+        await site.start()
+        host, port = self.front.addresses[0]
+        self.client = ClientSession(f"http://{host}:{port}")
+
+    async def close(self) -> None:
+        await self.client.close()
+        for _ in range(2):
+            await self.proxy.aclose()
+        await self.front.cleanup()
+        await self.upstream.close()
+
+
+@pytest.fixture
+def limits() -> ProxyLimits:
+    return ProxyLimits()
+
+
+@pytest.fixture
+async def rig(limits: ProxyLimits) -> AsyncIterator[Rig]:
+    one = Rig(limits)
+    await one.start()
+    yield one
+    await one.close()
+
+
+async def test_a_call_passes_as_it_came(rig: Rig) -> None:
+    headers = {
+        "X-One": "1",
+        "Authorization": "Bearer key",
+        "Cookie": "secret=1",
+        "Connection": "X-Hop",
+        "X-Hop": "2",
+        "TE": "trailers",
+    }
+    path = URL("/llm/q4/v1/a%2Fb?x=%20y&z", encoded=True)
+    async with rig.client.post(path, data=b"\0body", headers=headers) as answer:
+        assert await answer.read() == b"\0body"
+    [seen] = rig.seen
+    assert seen.raw_path == "/v1/a%2Fb?x=%20y&z"
+    assert (seen.headers["X-One"], seen.headers["Authorization"]) == ("1", "Bearer key")
+    assert not {"Cookie", "X-Hop", "TE"} & set(seen.headers)
+    assert seen.headers["Host"] == f"127.0.0.1:{rig.upstream.port}"
+
+
+async def test_an_answer_passes_as_it_came(rig: Rig) -> None:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        headers = {"X-One": "1", "Content-Encoding": "gzip", "Location": "http://127.0.0.1:1/"}
+        return web.Response(status=302, body=b"not really gzip", headers=headers)
+
+    rig.answer = answer
+    async with rig.client.get("/llm/q4/x", allow_redirects=False, auto_decompress=False) as got:
+        assert (got.status, got.headers["X-One"]) == (302, "1")
+        assert await got.read() == b"not really gzip"
+        assert got.headers["Content-Length"] == "15"
+
+
+async def test_every_piece_arrives_before_the_next_is_made(rig: Rig) -> None:
+    go_on = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for number in range(3):
+            await response.write(f"data: {number}\n\n".encode())
+            await go_on.wait()
+            go_on.clear()
+        return response
+
+    rig.answer = answer
+    async with rig.client.post("/llm/q4/completion") as got:
+        for number in range(3):
+            assert await got.content.readany() == f"data: {number}\n\n".encode()
+            assert rig.held
+            go_on.set()
+        assert await got.read() == b""
+    assert not rig.held
+
+
+async def test_a_slow_sender_holds_nothing(rig: Rig) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"half"
+        begun.set()
+        await go_on.wait()
+        yield b" and half"
+
+    call = asyncio.create_task(rig.client.post("/llm/q4/completion", data=body()))
+    await begun.wait()
+    assert not rig.held
+    assert rig.seen == []
+    go_on.set()
+    async with await call as answer:
+        assert await answer.read() == b"half and half"
+
+
+async def test_a_slow_reader_holds_the_gpu_no_longer_than_the_server_works(rig: Rig) -> None:
+    size, released = 3 * 2**20, asyncio.Event()
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=bytes(size))
+
+    rig.answer = answer
+    rig.gpu.gate.open = released.set  # type: ignore[method-assign]
+    async with rig.client.post("/llm/q4/completion") as got:
+        await released.wait()
+        assert not rig.held
+        assert len(await got.read()) == size
+
+
+@pytest.mark.parametrize("limits", [ProxyLimits(kept_bytes=1000, stall_seconds=0.05)])
+async def test_a_reader_that_stalls_is_given_up(rig: Rig) -> None:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=bytes(64 * 2**20))
+
+    rig.answer = answer
+    released = asyncio.Event()
+    rig.gpu.gate.open = released.set  # type: ignore[method-assign]
+    async with rig.client.post("/llm/q4/completion") as got:
+        await released.wait()
+        assert not rig.held
+        with pytest.raises(Exception, match=r"payload|closed|reset"):
+            await got.read()
+
+
+@pytest.mark.parametrize("limits", [ProxyLimits(body_bytes=10)])
+async def test_a_body_that_is_too_large_is_refused(rig: Rig) -> None:
+    async with rig.client.post("/llm/q4/completion", data=bytes(11)) as answer:
+        assert answer.status == 413
+        assert (await answer.json(content_type=None))["code"] == "body_too_large"
+    assert rig.seen == []
+
+
+@pytest.mark.parametrize("limits", [ProxyLimits(silence_seconds=0.05)])
+async def test_a_server_that_says_nothing_is_given_up(rig: Rig) -> None:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    rig.answer = answer
+    async with rig.client.post("/llm/q4/completion") as got:
+        assert got.status == 504
+        assert (await got.json(content_type=None))["code"] == "llm_timeout"
+    assert not rig.held
+
+
+@pytest.mark.parametrize("limits", [ProxyLimits(wait_seconds=0.05)])
+async def test_a_gpu_that_is_not_free_is_not_waited_for_for_ever(rig: Rig) -> None:
+    async with rig.gpu.desk.hold(Tenant.IMAGES, "a renderer"):
+        async with rig.client.post("/llm/q4/completion") as answer:
+            assert answer.status == 504
+            assert (await answer.json(content_type=None))["holders"] == ["a renderer"]
+        async with rig.client.get("/llm/q4/props") as answer:
+            assert answer.status == 200
+    assert [seen.path for seen in rig.seen] == ["/props"]
+
+
+async def test_a_client_that_leaves_takes_its_call_with_it(rig: Rig) -> None:
+    begun, left = asyncio.Event(), asyncio.Event()
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        begun.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            left.set()
+        raise AssertionError
+
+    rig.answer = answer
+    call = asyncio.create_task(rig.client.post("/llm/q4/completion"))
+    await begun.wait()
+    assert rig.held
+    call.cancel()
+    await left.wait()
+    assert not rig.held
+
+
+async def test_a_client_that_leaves_while_it_waits_is_forgotten(rig: Rig) -> None:
+    async with rig.gpu.desk.hold(Tenant.IMAGES, "a renderer"):
+        call = asyncio.create_task(rig.client.post("/llm/q4/completion"))
+        while not rig.gpu.leases.roll.asks:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+        call.cancel()
+        while rig.gpu.leases.roll.asks:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+    assert rig.seen == []
+
+
+def test_which_calls_make_a_model_work() -> None:
+    light = [("GET", "/health"), ("GET", "/props"), ("GET", "/v1/models"), ("POST", "/tokenize")]
+    assert not any(needs_gpu(method, path) for method, path in light)
+    heavy = ["/v1/chat/completions", "/completion", "/embedding", "/rerank", "/something/new"]
+    assert all(needs_gpu("POST", path) for path in heavy)
+
+
+def test_servers_and_their_gpus() -> None:
+    servers = parse_servers("q4=http://127.0.0.1:8083, far=http://h:1/base ,x@b=https://h:2")
+    assert {name: server.gpu for name, server in servers.items()} == {
+        "q4": "local",
+        "far": "h",
+        "x": "b",
+    }
+    assert str(target(servers["far"].url, "v1/models", "a=b")) == "http://h:1/base/v1/models?a=b"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["q4", "q4=", "q4=ftp://h", "=http://h", "a b=http://h", "a=http://h,a=http://h",
+              "a=http://h/?x=1"]
+)  # fmt: skip
+def test_what_is_no_server_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"not name=|more than|twice"):
+        parse_servers(wrong)
