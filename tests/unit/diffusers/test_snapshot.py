@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -20,13 +21,20 @@ from tests.fakes.turn import GateTurn
 
 
 async def draw_until(engine: DiffusersEngine, spec: GenerationSpec, name: str, step: int) -> None:
-    """Draw some steps, then walk away."""
-    turn = GateTurn(name)
+    """Draw exactly some steps, then walk away.
+
+    The thread waits before each piece of work until the one before was seen here.
+    """
+    turn, permits = GateTurn(name), threading.Semaphore(1)
+    turn.on_enter = permits.acquire
     async with aclosing(engine.generate(spec, turn)) as updates:
         async for update in updates:
             assert isinstance(update, Progress), "it was not interrupted"
             if update.step >= step:
+                turn.close()
+                permits.release(1000)
                 return
+            permits.release()
 
 
 async def resumed_at(engine: DiffusersEngine, spec: GenerationSpec, name: str) -> tuple[int, bytes]:
@@ -44,7 +52,7 @@ async def test_an_interrupted_picture_is_the_same_bit_for_bit(
     for step in (1, 4):
         await draw_until(engine, spec, f"{sampler}-{step}", step)
         first, png = await resumed_at(engine, spec, f"{sampler}-{step}")
-        assert first > step
+        assert first == step + 1
         assert png == undisturbed.png
 
 
