@@ -79,7 +79,9 @@ class DiffusersEngine:
         self._device = device
         self._settings = settings or DiffusersSettings()
         digests = Digests(memory=data_dir / "digests.json")
-        self._library = Library(models_dir=models_dir, digests=digests)
+        self._library = Library(
+            models_dir=models_dir, digests=digests, allow_hub=self._settings.allow_hub
+        )
         self._furnishing = Furnishing(
             library=self._library,
             data_dir=data_dir,
@@ -111,6 +113,8 @@ class DiffusersEngine:
         Raises:
             EngineError: the picture could not be drawn.
         """
+        if self._settings.allow_hub:
+            await asyncio.to_thread(self._library.fetch, spec.model)
         order = Order(number=next(self._numbers), spec=spec, turn=turn, mailbox=Mailbox())
         thread = self._started()
         thread.submit(order)

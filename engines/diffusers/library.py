@@ -1,5 +1,6 @@
 """The models that can be drawn with: the built-in one and those in the models folder."""
 
+import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from typing import Any
 from engines.base import ModelDefaults, ModelInfo, SizeBounds
 from engines.diffusers.digests import Digests, signature
 from engines.diffusers.folders import (
+    CARD,
     is_model_folder,
     read_card,
     read_json,
@@ -16,6 +18,7 @@ from engines.diffusers.folders import (
     weight_files,
 )
 from engines.diffusers.headers import BrokenFileError, read_header
+from engines.diffusers.hub import download, is_hub_id
 from engines.diffusers.kinds import Kind, Nature, tell_nature
 from engines.diffusers.names import family_aliases
 from engines.errors import InvalidSpecError, ModelNotFoundError
@@ -44,8 +47,11 @@ class Shelved:
 class Library:
     """Finds models by name; safe to use from several threads."""
 
-    def __init__(self, *, models_dir: Path | None, digests: Digests) -> None:
+    def __init__(
+        self, *, models_dir: Path | None, digests: Digests, allow_hub: bool = False
+    ) -> None:
         self._models_dir = models_dir
+        self.allow_hub = allow_hub
         self._digests = digests
         self._lock = threading.Lock()
         self._shelf: tuple[Shelved, ...] = ()
@@ -82,6 +88,28 @@ class Library:
         """Return the usable model of a kind and name that a part of the engine looks for."""
         found = _pick(self._shelf or self.scan(), name, kind)
         return found if found is not None and not found.info.error else None
+
+    def pattern(self, base: str) -> Shelved | None:
+        """Return a model folder of a family, whose tokenizer and shapes single files share."""
+        for one in self._shelf or self.scan():
+            whole = one.info.kind == "checkpoint" and one.path.is_dir() and not one.info.error
+            if whole and one.info.base == base and one.path != BUILT_IN:
+                return one
+        return None
+
+    def fetch(self, name: str) -> None:
+        """Download a model that is named by its hub id and not here yet, if that is allowed.
+
+        Raises:
+            EngineDownError: the hub does not answer or has no such model.
+        """
+        if not self.allow_hub or self._models_dir is None or not is_hub_id(name):
+            return
+        if _pick(self._shelf, name, "checkpoint") or _pick(self.scan(), name, "checkpoint"):
+            return
+        folder = download(name, self._models_dir)
+        (folder / CARD).write_text(json.dumps({"aliases": [name]}))
+        self.scan()
 
     def digest(self, model: Shelved) -> str:
         """Return the SHA-256 of a model; the first time it reads the whole file."""

@@ -12,10 +12,11 @@ from engines.diffusers.checkpoint import Checkpoint
 from engines.diffusers.devices import DeviceRules
 from engines.diffusers.folders import read_json
 from engines.diffusers.headers import BrokenFileError
-from engines.diffusers.library import Shelved
+from engines.diffusers.library import Library, Shelved
 from engines.diffusers.precision import Ladder, Rung
 from engines.diffusers.quicken import quicken
 from engines.diffusers.seams import make_wrappable
+from engines.diffusers.singlefile import load_file
 from engines.errors import InvalidSpecError
 
 _GIB = 2**30
@@ -27,12 +28,14 @@ class Loader:
     def __init__(
         self,
         *,
+        library: Library,
         ladder: Ladder,
         device: torch.device,
         rules: DeviceRules,
         memory_gib: float,
         quick: bool = False,
     ) -> None:
+        self._library = library
         self._ladder = ladder
         self._device = device
         self._rules = rules
@@ -73,9 +76,17 @@ class Loader:
     def _held(self) -> int:
         return sum(one.bytes for one in self._loaded.values())
 
+    def _read(self, shelved: Shelved, rung: Rung) -> Checkpoint:
+        if shelved.path.is_dir():
+            return load_folder(shelved, rung=rung, device=self._device)
+        decoder = decoder_dtype(shelved.info.base, rung, upcast=True)
+        return load_file(
+            shelved, library=self._library, rung=rung, decoder=decoder, device=self._device
+        )
+
     def _load(self, shelved: Shelved, rung: Rung) -> Checkpoint:
         try:
-            checkpoint = load_folder(shelved, rung=rung, device=self._device)
+            checkpoint = self._read(shelved, rung)
         except (OSError, ValueError, KeyError, BrokenFileError) as error:
             raise InvalidSpecError(f"{shelved.info.name}: {error}", field="model") from error
         for part in (checkpoint.unet, checkpoint.vae):
@@ -87,6 +98,16 @@ class Loader:
             if self._quick:
                 quicken(part)
         return checkpoint
+
+
+def decoder_dtype(base: str, rung: Rung, *, upcast: bool) -> torch.dtype:
+    """Return the decoder's number format.
+
+    The activations of SDXL's decoder overflow half precision; bfloat16 has the range that they
+    need.
+    """
+    overflows = base.startswith("sdxl") and upcast and rung.decoder == torch.float16
+    return torch.bfloat16 if overflows else rung.decoder
 
 
 def empty_cache(device: torch.device) -> None:
@@ -123,11 +144,8 @@ def load_folder(shelved: Shelved, *, rung: Rung, device: torch.device) -> Checkp
 
     folder = shelved.path
     index = read_json(folder / "model_index.json")
-    decoder = rung.decoder
-    vae_config = read_json(folder / "vae" / "config.json")
-    if shelved.info.base.startswith("sdxl") and vae_config.get("force_upcast", True):
-        # Its activations overflow half precision; bfloat16 has the range that they need.
-        decoder = torch.bfloat16 if decoder == torch.float16 else decoder
+    upcast = bool(read_json(folder / "vae" / "config.json").get("force_upcast", True))
+    decoder = decoder_dtype(shelved.info.base, rung, upcast=upcast)
     unet = _part(UNet2DConditionModel, folder / "unet", rung.network).to(device)
     vae = _part(AutoencoderKL, folder / "vae", decoder).to(device)
     encoders = _encoders(folder, index, rung=rung, device=device)

@@ -98,6 +98,7 @@ def open_studio(furnishing: Furnishing) -> Iterator[Studio]:
     previews = Previews(library=library, device=place)
     with torch.inference_mode(), closing(snapshots), closing(previews):
         loader = Loader(
+            library=library,
             ladder=ladder,
             device=place,
             rules=rules,

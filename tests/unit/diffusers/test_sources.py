@@ -1,0 +1,95 @@
+"""Where models come from: single files, and the hub where it is allowed."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines.base import EngineName
+from engines.diffusers import DiffusersEngine, DiffusersSettings
+from engines.errors import EngineDownError, InvalidSpecError, ModelNotFoundError
+from engines.inputs import Inputs
+from tests.fakes.drawing import SPEC, distance, draw, pixels_of
+from tests.fakes.single_file import make_single_file
+
+
+def engine_on(models: Path, data: Path, *, allow_hub: bool = False) -> DiffusersEngine:
+    return DiffusersEngine(
+        name=EngineName("diffusers"),
+        models_dir=models,
+        data_dir=data,
+        inputs=Inputs(data / "inputs"),
+        device="cpu",
+        settings=DiffusersSettings(preview_seconds=0, snapshot_seconds=0, allow_hub=allow_hub),
+    )
+
+
+async def test_a_single_file_draws_as_its_folder(models_dir: Path, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(models_dir / "tiny-sd15", models / "tiny-sd15")
+    make_single_file(models / "one.safetensors", models / "tiny-sd15")
+    (models / "one.kitty.json").write_text('{"base": "sd15"}')
+    engine = engine_on(models, tmp_path / "data")
+    whole, _ = await draw(engine, SPEC)
+    single, _ = await draw(engine, replace(SPEC, model="one"))
+    await engine.aclose()
+    assert distance(pixels_of(single.png), pixels_of(whole.png)) == 0
+    assert single.facts["model_sha256"] != whole.facts["model_sha256"]
+
+
+async def test_a_single_file_without_its_family_says_what_is_missing(
+    models_dir: Path, tmp_path: Path
+) -> None:
+    make_single_file(tmp_path / "models" / "one.safetensors", models_dir / "tiny-sd15")
+    engine = engine_on(tmp_path / "models", tmp_path / "data")
+    with pytest.raises(InvalidSpecError, match="tokenizer and shapes"):
+        await draw(engine, replace(SPEC, model="one"))
+    await engine.aclose()
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, models_dir: Path) -> list[str]:
+    """A hub that has one model; the names that it was asked for."""
+    asked: list[str] = []
+
+    def snapshot_download(name: str, *, local_dir: Path, allow_patterns: list[str]) -> None:
+        asked.append(name)
+        assert not any(pattern.endswith((".bin", ".ckpt", "*")) for pattern in allow_patterns)
+        if name != "someone/tiny":
+            raise OSError("404")
+        shutil.copytree(models_dir / "tiny-sd15", local_dir)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    return asked
+
+
+async def test_the_hub_is_asked_once_and_only_where_it_is_allowed(
+    hub: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "models").mkdir()
+    spec = replace(SPEC, model="someone/tiny")
+    closed = engine_on(tmp_path / "models", tmp_path / "data")
+    with pytest.raises(ModelNotFoundError):
+        await draw(closed, spec)
+    await closed.aclose()
+    assert hub == []
+
+    opened = engine_on(tmp_path / "models", tmp_path / "data", allow_hub=True)
+    await draw(opened, spec)
+    await draw(opened, spec)
+    with pytest.raises(EngineDownError, match="404"):
+        await draw(opened, replace(SPEC, model="someone/else"))
+    await opened.aclose()
+    assert hub == ["someone/tiny", "someone/else"]
+
+
+@pytest.mark.parametrize("name", ["../etc/passwd", "a/b/c", "/root", "tiny sd"])
+async def test_what_is_no_hub_id_is_never_asked_for(
+    hub: list[str], tmp_path: Path, name: str, make_engine: Any
+) -> None:
+    engine = make_engine(allow_hub=True)
+    with pytest.raises(ModelNotFoundError):
+        await draw(engine, replace(SPEC, model=name))
+    assert hub == []
