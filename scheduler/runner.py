@@ -135,7 +135,9 @@ class Runner:
             while self._missing:
                 index = self._missing.popleft()
                 picture = await self._draw(index)
-                group.create_task(self._keep(index, picture))
+                # Begun at once: a cancel may end the next task before its first step.
+                put = asyncio.ensure_future(self._images.put(self._job, index, picture))
+                group.create_task(self._keep(index, put))
         finally:
             seat.release()
 
@@ -151,7 +153,8 @@ class Runner:
                     async for update in updates:
                         match update:
                             case Progress():
-                                self._latest[index] = update
+                                if update.phase != "parked":
+                                    self._latest[index] = update
                                 self._report(index, update)
                             case Picture():
                                 break
@@ -201,11 +204,11 @@ class Runner:
         done = (len(self._artifacts) + sum(self._shares_done.values())) / self._job.count
         self._table.report(self._job.id, progress, min(done, 1.0))
 
-    async def _keep(self, index: int, picture: Picture) -> None:
-        """Store a picture; once it is drawn, no cancel loses it."""
+    async def _keep(self, index: int, put: asyncio.Future[Artifact]) -> None:
+        """See a picture into the store; once it is drawn, no cancel loses it."""
         with _tracer.start_as_current_span("store"):
             try:
-                artifact = await unbroken(self._images.put(self._job, index, picture))
+                artifact = await unbroken(put)
             except StoreDownError:
                 self._spooled = True
                 return

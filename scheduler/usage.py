@@ -55,10 +55,9 @@ class Usage:
     def shares(self, now: float) -> HourShares:
         """Return the shares of the hour up to the last booking."""
         self._forget(now)
-        return HourShares(
-            llm=sum(minute.llm for minute in self._minutes) / HOUR_SECONDS,
-            images=sum(minute.images for minute in self._minutes) / HOUR_SECONDS,
-        )
+        llm = sum(minute.llm for minute in self._minutes) / HOUR_SECONDS
+        images = sum(minute.images for minute in self._minutes) / HOUR_SECONDS
+        return HourShares(llm=min(1.0, llm), images=min(1.0, images))
 
     def _minute(self, at: float) -> _Minute:
         start = at - at % _MINUTE_SECONDS
@@ -67,7 +66,7 @@ class Usage:
         return self._minutes[-1]
 
     def _forget(self, now: float) -> None:
-        while self._minutes and self._minutes[0].start <= now - HOUR_SECONDS:
+        while self._minutes and self._minutes[0].start + _MINUTE_SECONDS <= now - HOUR_SECONDS:
             self._minutes.popleft()
 
 
