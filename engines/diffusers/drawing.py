@@ -3,12 +3,14 @@
 from collections.abc import Generator
 
 from engines.base import Phase, Progress, Urgency
+from engines.diffusers.batches import is_out_of_memory
 from engines.diffusers.life import Life
 from engines.diffusers.mailbox import Died, Drawn
 from engines.diffusers.order import Order
 from engines.diffusers.session import Group
 from engines.diffusers.studio import Studio
 from engines.diffusers.work import Work
+from engines.errors import OutOfMemoryError
 
 
 class Drawing:
@@ -55,7 +57,7 @@ class Drawing:
             self._end(end.value)
         except Exception as error:  # noqa: BLE001
             # Whatever goes wrong ends this picture alone; who reads the mailbox raises it.
-            self.fail(error)
+            self.fail(OutOfMemoryError(str(error)) if is_out_of_memory(error) else error)
 
     def fail(self, error: Exception) -> None:
         """End it with an error that happened while it was stepped; it is not taken up again."""

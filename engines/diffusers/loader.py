@@ -61,7 +61,7 @@ class Loader:
         """
         if not self.holds(model):
             self._loaded.pop(model.mark, None)
-            while self._loaded and self._held + (model.info.size_bytes or 0) > self._budget:
+            while self._loaded and self.held + (model.info.size_bytes or 0) > self._budget:
                 self._loaded.popitem(last=False)
             self._loaded[model.mark] = self._load(model, self._ladder.rung(model.mark))
         self._loaded.move_to_end(model.mark)
@@ -73,7 +73,8 @@ class Loader:
         empty_cache(self._device)
 
     @property
-    def _held(self) -> int:
+    def held(self) -> int:
+        """Bytes that the loaded models take."""
         return sum(one.bytes for one in self._loaded.values())
 
     def _read(self, shelved: Shelved, rung: Rung) -> Checkpoint:

@@ -10,6 +10,7 @@ from engines.diffusers.loader import empty_cache, synchronize
 from engines.diffusers.order import Order
 from engines.diffusers.stepper import step
 from engines.diffusers.studio import Studio
+from engines.diffusers.tidying import Tidying
 from engines.errors import EngineDownError, OutOfMemoryError
 
 
@@ -18,6 +19,7 @@ class Runner:
 
     def __init__(self, *, studio: Studio) -> None:
         self._studio = studio
+        self._tidying = Tidying(studio)
         self._drawings: list[Drawing] = []
 
     def admit(self, order: Order) -> None:
@@ -57,10 +59,15 @@ class Runner:
 
     def _let_go(self) -> None:
         """Hand back the pictures that have ended; nobody may hear of it inside their turns."""
-        for drawing in self._drawings:
-            if drawing.ended:
-                drawing.let_go()
+        ended = [drawing for drawing in self._drawings if drawing.ended]
+        if not ended:
+            return
         self._drawings = [drawing for drawing in self._drawings if not drawing.ended]
+        self._tidying.after_picture()
+        if not self._drawings:
+            self._tidying.when_idle()
+        for drawing in ended:
+            drawing.let_go()
 
     def _work(self, chosen: Sequence[Drawing]) -> None:
         """Do what the chosen pictures want next; their turns are held."""

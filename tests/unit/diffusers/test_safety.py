@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from engines.diffusers import DiffusersEngine, life
+from engines.diffusers import DiffusersEngine, life, tidying
 from engines.diffusers import runner as runner_module
 from engines.diffusers.devices import DEVICES, batch_size, guess_device
 from engines.diffusers.pixels import NotFiniteError
@@ -169,6 +169,29 @@ async def test_a_decoder_short_of_memory_decodes_in_tiles(
     monkeypatch.setattr(life, "decode", decode)
     await draw(make_engine(), SPEC)
     assert tries == [False, True]
+
+
+async def test_memory_that_no_model_explains_is_released(
+    make_engine: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = make_engine()
+    await draw(engine, SPEC)
+    assert any(model.loaded for model in await engine.models())
+    tidy = await engine.call(lambda studio: tidying.Tidying(studio, measure=lambda _: 9 * 2**30))
+    await engine.call(lambda _: tidy.when_idle())
+    assert not any(model.loaded for model in await engine.models())
+    assert "no model explains" in caplog.text
+
+
+async def test_encoding_short_of_memory_is_told_as_such(
+    make_engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crowded(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(life, "open_session", crowded)
+    with pytest.raises(OutOfMemoryError):
+        await draw(make_engine(), SPEC)
 
 
 async def test_a_device_that_is_not_there_is_named(make_engine: Any) -> None:
