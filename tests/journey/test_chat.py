@@ -94,11 +94,13 @@ async def phases(client: Client, job_id: str) -> list[str]:
     return passed
 
 
-@pytest.mark.parametrize("engine", ["fake", "diffusers"])
+@pytest.mark.parametrize(
+    ("engine", "memory"), [("fake", "keep"), ("diffusers", "keep"), ("diffusers", "always")]
+)
 async def test_streams_and_pictures_are_the_same_with_and_without_each_other(
-    engine: str, start: Start, llama: Llama
+    engine: str, memory: str, start: Start, llama: Llama
 ) -> None:
-    client = await start(IMAGE_ENGINE=engine)
+    client = await start(IMAGE_ENGINE=engine, GPU_MEMORY_POLICY=memory)
     picture = {
         "steps": 12,
         "seed": 7,

@@ -90,3 +90,14 @@ async def test_a_parked_job_needs_what_the_chat_needs_too() -> None:
         eta = outlook(running(job, 0.5), station, forecast)
         assert eta is not None
         assert 900.0 < eta.p50_seconds <= 1005.0
+
+
+async def test_memory_is_freed_once_for_what_was_loaded() -> None:
+    engine = FakeEngine()
+    station = Station(engine=engine, gpu=Gpu(), seats=Seats(engine, freed=lambda: None))
+    await station.release_memory()
+    assert engine.released == 0, "nothing was loaded"
+    station.loaded = "a model"
+    for _ in range(2):
+        await station.release_memory()
+    assert (engine.released, station.loaded) == (1, None)
