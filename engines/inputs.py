@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import secrets
+from collections.abc import Collection
 from pathlib import Path
 
 from PIL import Image
@@ -39,7 +40,9 @@ class Inputs:
             raise InvalidSpecError("not a readable PNG, JPEG or WebP", field=field) from error
         ref = InputRef(hashlib.sha256(data).hexdigest())
         path = self._folder / ref
-        if not path.exists():
+        if path.exists():
+            path.touch()
+        else:
             self._folder.mkdir(parents=True, exist_ok=True)
             # A name of its own: the same picture may be coming twice at once.
             partial = path.with_suffix(f".{secrets.token_hex(8)}")
@@ -60,3 +63,17 @@ class Inputs:
             return (self._folder / ref).read_bytes()
         except OSError as error:
             raise InvalidSpecError(f"the input picture {ref[:12]}… is gone") from error
+
+    def forget(self, *, before: float, but: Collection[InputRef]) -> int:
+        """Delete the pictures that nobody brought since `before` (seconds, as file times are).
+
+        Those in `but` stay. Returns how many went.
+        """
+        old = [
+            path
+            for path in (self._folder.iterdir() if self._folder.exists() else ())
+            if path.stem not in but and path.stat().st_mtime < before
+        ]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return len(old)

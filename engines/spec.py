@@ -116,6 +116,12 @@ class GenerationSpec:
         return replace(self, seed=(self.seed + index) % SEED_LIMIT) if index else self
 
     @property
+    def inputs(self) -> frozenset[InputRef]:
+        """The input pictures that it needs."""
+        refs = (self.init_image, self.mask, *(control.image for control in self.controls))
+        return frozenset(ref for ref in refs if ref)
+
+    @property
     def cost(self) -> float:
         """Work in megapixel-steps, the unit in which shares of a GPU are counted."""
         base: float = self.width * self.height * self.steps

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from opentelemetry import trace
@@ -14,12 +13,13 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from engines.base import EngineName
 from engines.breaker import BreakerState
 from engines.errors import EngineDownError, LostError
+from scheduler.current import Current
 from scheduler.errors import StoreDownError
 from scheduler.eta import Forecast
 from scheduler.failover import Failover
 from scheduler.gpu import Resident
 from scheduler.job import Job, JobId, Queued, Running, Status, Storing
-from scheduler.outcome import Outcome, StopReason, after_error, after_stop
+from scheduler.outcome import Outcome, StopReason, after_error, after_stop, requeued
 from scheduler.ports import Clock, ImageStore
 from scheduler.probes import Probes
 from scheduler.runner import Runner
@@ -32,22 +32,6 @@ REST_SECONDS = 0.5
 
 _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("kitty_images.scheduler")
-
-
-@dataclass(slots=True)
-class _Current:
-    """A running job's task, and why it was stopped if it was."""
-
-    runner: Runner
-    task: asyncio.Task[Status]
-    reason: StopReason | None = None
-
-    def stop(self, reason: StopReason) -> None:
-        """Cancel the task; what a user asked for stands, whoever else asks afterwards."""
-        if self.reason is not StopReason.USER:
-            self.reason = reason
-        if not self.task.cancelling():
-            self.task.cancel()
 
 
 class Dispatch:
@@ -71,7 +55,7 @@ class Dispatch:
         self._uploads = uploads
         self._forecast = forecast
         self._clock = clock
-        self._current: dict[JobId, _Current] = {}
+        self._current: dict[JobId, Current] = {}
         self._probes = Probes(failover=failover, clock=clock, answered=self.wake)
         self._wake = asyncio.Event()
         self._begun = clock.monotonic()
@@ -89,6 +73,8 @@ class Dispatch:
     def pause_job(self, job_id: JobId, *, paused: bool) -> None:
         """Hold a running job at its next step boundary, or let it go on."""
         self._current[job_id].runner.pause(paused)
+        for station in self._stations.values():
+            station.ended(job_id)  # while it is held it need not be alone
 
     async def run(self) -> None:
         """Dispatch until cancelled."""
@@ -117,10 +103,18 @@ class Dispatch:
         await asyncio.wait([current.task])
         await asyncio.sleep(0)
 
-    async def drain(self, seconds: float) -> None:
-        """Dispatch nothing more; let running jobs end for a while, then send them back."""
+    async def close(self) -> None:
+        """Begin nothing more; have the journal say that what runs is to be queued again.
+
+        Whoever kills the process from now on makes no job a suspect.
+        """
         self.paused = True
         self._probes.cancel()
+        foreseen = {job_id: requeued(self._table[job_id], "shutdown") for job_id in self._current}
+        await asyncio.gather(*(self._table.foresee(*one) for one in foreseen.items()))
+
+    async def drain(self, seconds: float) -> None:
+        """Let running jobs end for a while, then send them back to the queue."""
         tasks = [current.task for current in self._current.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
@@ -191,7 +185,7 @@ class Dispatch:
         )
         station.loaded = job.spec.model
         task = asyncio.create_task(self._traced(job, runner.run()), name=f"job {job.id}")
-        self._current[job.id] = _Current(runner, task)
+        self._current[job.id] = Current(runner, task)
         task.add_done_callback(partial(self._ended, station, job.id))
 
     async def _traced(self, job: Job, work: Awaitable[Status]) -> Status:
@@ -221,7 +215,7 @@ class Dispatch:
         self.wake()
 
     def _outcome(
-        self, station: Station, job: Job, current: _Current, task: asyncio.Task[Status]
+        self, station: Station, job: Job, current: Current, task: asyncio.Task[Status]
     ) -> Outcome:
         """Decide how a task ended, and what that says about its engine."""
         error = None if task.cancelled() else task.exception()

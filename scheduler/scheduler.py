@@ -95,6 +95,7 @@ class Scheduler:
     async def stop(self, *, grace_seconds: float) -> None:
         """Refuse new jobs, end the event streams, let running jobs end, send the rest back."""
         self._stopping = True
+        await self._dispatch.close()
         self.events.end()
         await self._dispatch.drain(grace_seconds)
         for loop in self._loops:
@@ -149,8 +150,10 @@ class Scheduler:
             raise IllegalTransitionError(f"a {job.status.kind} job cannot be retried")
         self._station(job)
         self.table.recall(job)
-        await self.table.advance(job_id, Queued(again=True), attempts=0, crashes=0)
-        self._enqueue(self.table[job_id])
+        try:
+            await self.table.advance(job_id, Queued(again=True), attempts=0, crashes=0)
+        finally:
+            self._enqueue(self.table[job_id])
         return self.table[job_id]
 
     async def pause(self, job_id: JobId, *, paused: bool) -> Job:
@@ -226,8 +229,10 @@ class Scheduler:
         """Take a waiting job out of the backlog, or put it back."""
         if paused:
             self._stations[job.engine].withdraw(job.id)
-        await self.table.advance(job.id, replace(status, paused=paused))
-        self._enqueue(self.table[job.id])
+        try:
+            await self.table.advance(job.id, replace(status, paused=paused))
+        finally:
+            self._enqueue(self.table[job.id])
 
     def _station(self, job: Job) -> Station:
         """Return the station of a job's engine."""

@@ -85,6 +85,10 @@ class JobTable:
         """
         await self._move(job_id, status, attempts, crashes)
 
+    async def foresee(self, job_id: JobId, status: Status) -> None:
+        """Record durably where a restart is to find a job; here and now nothing changes."""
+        await self._journal.update(replace(self[job_id], status=status))
+
     def move(
         self,
         job_id: JobId,

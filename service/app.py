@@ -27,6 +27,7 @@ from service.keys import (
     FRAMES,
     GPUS,
     IMAGES,
+    INPUTS,
     JOURNAL,
     KEYS,
     LLM,
@@ -70,6 +71,7 @@ def build_app(settings: Settings, parts: Resources) -> web.Application:
     app[CATALOGUE] = parts.catalogue
     app[OBJECTS] = parts.objects
     app[IMAGES] = parts.images
+    app[INPUTS] = parts.inputs
     app[THUMBS] = Thumbs(folder=settings.data_dir / "thumbs", objects=parts.objects)
     app[KEYS] = parts.keys
     app[CLOCK] = parts.clock

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from engines.inputs import Inputs
 from engines.models import Models
 from engines.router import Router
 from scheduler.gpu import Gpu
@@ -32,6 +33,7 @@ CLOCK = web.AppKey("clock", Clock)
 JOURNAL = web.AppKey("journal", Journal)
 CATALOGUE = web.AppKey("catalogue", Catalogue)
 OBJECTS = web.AppKey("objects", ObjectStore)
+INPUTS = web.AppKey("inputs", Inputs)
 IMAGES = web.AppKey("images", PictureStore)
 KEYS = web.AppKey("keys", Keys)
 FRAMES = web.AppKey("frames", Frames)

@@ -10,8 +10,10 @@ from scheduler.errors import StoreError
 from scheduler.events import Events
 from service.keys import (
     CATALOGUE,
+    CLOCK,
     GPUS,
     IMAGES,
+    INPUTS,
     KEYS,
     LLM,
     METRICS,
@@ -25,6 +27,8 @@ from service.store.rebuild import rebuild
 
 MODELS_EVERY_SECONDS = 60.0
 STORE_EVERY_SECONDS = 5.0
+INPUTS_EVERY_SECONDS = 24 * 3600.0
+INPUTS_KEPT_SECONDS = 30 * 24 * 3600.0
 START_PATIENCE_SECONDS = 0.4
 """How long the start waits for engines and store; those that take longer come later."""
 
@@ -47,6 +51,7 @@ async def lifespan(app: web.Application) -> AsyncIterator[None]:
         asyncio.create_task(_tend_store(app, connecting), name="store company"),
         asyncio.create_task(_count(scheduler.events, app[METRICS]), name="metrics"),
         asyncio.create_task(_keep_asking(app), name="models"),
+        asyncio.create_task(_forget_inputs(app), name="old inputs"),
     ]
     yield
     for task in company:
@@ -74,6 +79,15 @@ async def _keep_asking(app: web.Application) -> None:
     while True:
         await asyncio.sleep(MODELS_EVERY_SECONDS)
         await app[MODELS].refresh()
+
+
+async def _forget_inputs(app: web.Application) -> None:
+    """Delete input pictures that no living job needs and that nobody brought for a month."""
+    while True:
+        needed = {ref for job in app[SCHEDULER].table for ref in job.spec.inputs}
+        before = app[CLOCK].now().timestamp() - INPUTS_KEPT_SECONDS
+        await asyncio.to_thread(app[INPUTS].forget, before=before, but=needed)
+        await asyncio.sleep(INPUTS_EVERY_SECONDS)
 
 
 async def _connect(app: web.Application) -> None:

@@ -15,6 +15,7 @@ routes = web.RouteTableDef()
 
 _LONGEST_QUERY = 200
 _CURSOR = re.compile(r"[0-9a-f]{0,16}")
+_EXACT = {"X-Content-Type-Options": "nosniff"}
 CACHE = "private, max-age=31536000, immutable"
 
 
@@ -83,7 +84,7 @@ async def send_object(request: web.Request, wanted: str) -> web.StreamResponse:
     key = request.app[KEYS].check(wanted)
     objects = request.app[OBJECTS]
     info = await objects.stat(key)
-    headers = {"ETag": f'"{info.etag}"', "Accept-Ranges": "bytes", "Cache-Control": CACHE}
+    headers = {"ETag": f'"{info.etag}"', "Accept-Ranges": "bytes", "Cache-Control": CACHE, **_EXACT}
     if any(tag.value in (info.etag, "*") for tag in request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
     kind = "image/png" if key.endswith(".png") else "application/json"
