@@ -1,7 +1,6 @@
 """What a spec may ask for beside a prompt, each by what it does to the picture."""
 
 import io
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,13 +36,13 @@ def mask(inputs: Inputs) -> InputRef:
 
 
 @pytest.fixture(scope="module")
-def pipeline(models_dir: Path) -> Iterator[Any]:
+def pipeline(models_dir: Path) -> Any:
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
     made = StableDiffusionPipeline.from_pretrained(models_dir / "tiny-sd15", dtype=torch.float32)
     made.set_progress_bar_config(disable=True)
     made.scheduler = DDIMScheduler.from_config(made.scheduler.config)
-    yield made
+    return made
 
 
 def as_array(picture: Image.Image) -> NDArray[np.uint8]:

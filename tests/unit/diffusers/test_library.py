@@ -6,6 +6,7 @@ import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -188,7 +189,7 @@ def test_a_digest_is_counted_once_and_again_when_the_file_changes(
     assert ask()[1] != first
 
 
-async def test_models_are_listed_while_nothing_is_loaded(make_engine) -> None:
+async def test_models_are_listed_while_nothing_is_loaded(make_engine: Any) -> None:
     listed = {model.name: model for model in await make_engine().models()}
     assert {"mini", "tiny-sd15", "bold"} <= set(listed)
     assert not any(model.loaded for model in listed.values())

@@ -1,6 +1,5 @@
 """Broken numbers and full memory: what is tried, what is remembered, what is said."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ def test_the_ladder_remembers_what_worked(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def overflowing(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[torch.dtype]]:
+def overflowing(monkeypatch: pytest.MonkeyPatch) -> set[torch.dtype]:
     """Decoders of these number formats run over."""
     formats = {torch.bfloat16}
     real = life.decode
@@ -64,11 +63,12 @@ def overflowing(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[torch.dtype]]:
         return real(latents, checkpoint, tiled=tiled)
 
     monkeypatch.setattr(life, "decode", decode)
-    yield formats
+    return formats
 
 
+@pytest.mark.usefixtures("overflowing")
 async def test_a_decoder_that_runs_over_is_replaced_by_a_wider_one(
-    half: DiffusersEngine, overflowing: set[torch.dtype], make_engine: Any
+    half: DiffusersEngine, make_engine: Any
 ) -> None:
     picture, progress = await draw(half, SPEC)
     assert picture.facts["precision"] == "bf16+vae-fp32"
@@ -108,7 +108,7 @@ async def test_a_picture_that_is_flat_at_every_precision_was_drawn_so(
 ) -> None:
     seen: list[torch.dtype] = []
 
-    def black(latents: Any, checkpoint: Any, *, tiled: bool) -> Any:
+    def black(_: Any, checkpoint: Any, **__: Any) -> Any:
         seen.append(checkpoint.vae.dtype)
         return np.zeros((64, 64, 3), np.uint8)
 

@@ -87,7 +87,7 @@ async def test_the_hub_is_asked_once_and_only_where_it_is_allowed(
 
 @pytest.mark.parametrize("name", ["../etc/passwd", "a/b/c", "/root", "tiny sd"])
 async def test_what_is_no_hub_id_is_never_asked_for(
-    hub: list[str], tmp_path: Path, name: str, make_engine: Any
+    hub: list[str], name: str, make_engine: Any
 ) -> None:
     engine = make_engine(allow_hub=True)
     with pytest.raises(ModelNotFoundError):

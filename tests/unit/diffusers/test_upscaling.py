@@ -62,10 +62,10 @@ def engine(shelf: Path, tmp_path: Path) -> Iterator[DiffusersEngine]:
 async def test_an_upscaler_model_enlarges(
     engine: DiffusersEngine, shelf: Path, spandrel: types.ModuleType
 ) -> None:
-    from spandrel.architectures.ESRGAN import ESRGAN as Network
+    network = spandrel.architectures.ESRGAN.ESRGAN
 
     torch.manual_seed(0)
-    save_file(Network(**ESRGAN).state_dict(), shelf / "sharp.safetensors")
+    save_file(network(**ESRGAN).state_dict(), shelf / "sharp.safetensors")
     spec = replace(SPEC, upscale=Upscale(scale=2.0, upscaler="sharp"))
     picture, _ = await draw(engine, spec)
     plain, _ = await draw(engine, replace(SPEC, upscale=Upscale(scale=2.0)))
