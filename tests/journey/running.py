@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -72,7 +72,9 @@ class Service:
         """Send a signal and return the exit code."""
         assert self.process is not None
         if self.process.returncode is None:
-            self.process.send_signal(number)
+            # Its own `send_signal` would reap a child that has just ended, and lose the code.
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
         code = await self.process.wait()
         if self._reading is not None:
             await self._reading
