@@ -162,7 +162,7 @@ class Dispatch:
         """Introduce an engine to its GPU."""
         station.gpu.attach(
             Resident(
-                wanting=lambda: bool(station.waiting) and not self.paused,
+                wanting=lambda: not self.paused and station.wants_gpu(self._clock.monotonic()),
                 opened=self.wake,
                 interrupt=self.interrupt,
                 release=station.release_memory,

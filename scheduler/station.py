@@ -56,6 +56,11 @@ class Station:
         """Whether a job that began now would only sit there: others have the GPU."""
         return self.engine.capabilities.preemption == "job" and self.gpu.gate.closed
 
+    def wants_gpu(self, now: float) -> bool:
+        """Say whether it has something to draw and is able to."""
+        able = self.breaker.state(now) is BreakerState.CLOSED
+        return able and bool(self.waiting or len(self.seats))
+
     async def release_memory(self) -> None:
         """Free the engine's memory, if it may hold any."""
         if self.loaded is not None or len(self.seats):

@@ -101,3 +101,12 @@ async def test_memory_is_freed_once_for_what_was_loaded() -> None:
     for _ in range(2):
         await station.release_memory()
     assert (engine.released, station.loaded) == (1, None)
+
+
+def test_an_engine_that_is_down_wants_no_gpu() -> None:
+    station = a_station(Gpu())
+    assert not station.wants_gpu(0.0), "nothing waits"
+    station.enqueue(a_job())
+    assert station.wants_gpu(0.0)
+    station.breaker.failed(0.0, reason="it is gone", gone=True)
+    assert not station.wants_gpu(0.0)
