@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from engines.diffusers.names import family_aliases
 from engines.errors import InvalidSpecError, ModelNotFoundError
 
 BUILT_IN = Path(__file__).parent.parent / "mini"
+_REMEMBERED = 4096
+"""Files whose headers are not read again while they are unchanged."""
+
 _DEFAULTS = {
     "sdxl": ModelDefaults(width=1024, height=1024, cfg=6.0),
     "sd2": ModelDefaults(width=768, height=768),
@@ -142,10 +146,23 @@ def _walk(folder: Path, root: Path) -> list[Shelved]:
     return found
 
 
+@lru_cache(maxsize=_REMEMBERED)
+def _folder_nature(folder: Path, mark: str) -> Nature:  # noqa: ARG001
+    """Tell what a folder is, once per state of its files."""
+    return tell_folder(folder)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _file_nature(path: Path, mark: str) -> Nature:  # noqa: ARG001
+    """Tell what a file is, once per state of it."""
+    return tell_nature(read_header(path))
+
+
 def _shelve_folder(folder: Path, *, name: str) -> Shelved:
     try:
-        nature, card = tell_folder(folder), read_card(folder)
         files = tuple(weight_files(folder))
+        mark = signature(files)
+        nature, card = _folder_nature(folder, mark), read_card(folder)
         return Shelved(
             _info(card.get("name", name), nature, files, card), folder, files, signature(files)
         )
@@ -155,11 +172,12 @@ def _shelve_folder(folder: Path, *, name: str) -> Shelved:
 
 def _shelve_file(path: Path) -> Shelved:
     try:
-        nature = tell_nature(read_header(path))
+        mark = signature((path,))
+        nature = _file_nature(path, mark)
         card_path = path.with_suffix(".kitty.json")
         card = {} if not card_path.exists() else read_json(card_path)
         info = _info(card.get("name", path.stem), nature, (path,), card)
-        return Shelved(info, path, (path,), signature((path,)))
+        return Shelved(info, path, (path,), mark)
     except (BrokenFileError, OSError, TypeError) as error:
         return _broken(path, str(error))
 

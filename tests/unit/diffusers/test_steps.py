@@ -13,7 +13,7 @@ from engines.diffusers import DiffusersEngine, stepper
 from engines.diffusers import runner as runner_module
 from engines.diffusers.checkpoint import Checkpoint
 from engines.diffusers.session import Session
-from engines.errors import ModelNotFoundError
+from engines.errors import InvalidSpecError, ModelNotFoundError
 from engines.spec import Lora
 from tests.fakes.drawing import SPEC, distance, draw, draw_all, pixels_of
 from tests.fakes.turn import GateTurn
@@ -247,4 +247,17 @@ async def test_an_unknown_model_is_refused_without_a_turn(engine: DiffusersEngin
     turn = GateTurn("unknown")
     with pytest.raises(ModelNotFoundError):
         await draw(engine, replace(SPEC, model="nobody"), turn)
+    assert turn.entered == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "sampler"), [("tiny-sd15", "nobody"), ("mini", "pndm")], ids=["unknown", "refused"]
+)
+async def test_a_sampler_that_cannot_be_used_is_refused_without_a_turn(
+    engine: DiffusersEngine, model: str, sampler: str
+) -> None:
+    turn = GateTurn("sampler")
+    with pytest.raises(InvalidSpecError) as refused:
+        await draw(engine, replace(SPEC, model=model, sampler=sampler), turn)
+    assert refused.value.field == "sampler"
     assert turn.entered == 0
