@@ -11,6 +11,7 @@ as many pictures undisturbed; "added" is the 95th percentile over that without p
 import argparse
 import asyncio
 import json
+import os
 import random
 import statistics
 import sys
@@ -192,9 +193,16 @@ def main() -> None:
     asked = parser.parse_args()
     titles = ("step", "p50", "p95", "p99", "added", "drawn")
     print("ms to the first token     " + "".join(f"{t:>9}" for t in titles) + "  <= step + 5 ms")
+    before = os.getloadavg()[0]
     results = asyncio.run(run(asked.chats))
     asked.json.parent.mkdir(parents=True, exist_ok=True)
-    asked.json.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
+    # Others that keep the cores busy make the steps and the replies late: say how busy they were.
+    found = {
+        "cores": os.cpu_count(),
+        "load": [round(load, 2) for load in (before, os.getloadavg()[0])],
+        "results": [asdict(result) | {"within": result.within} for result in results],
+    }
+    asked.json.write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":
