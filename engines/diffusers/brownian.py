@@ -8,8 +8,8 @@ import torch
 class SteadyNoise:
     """The Brownian motion of one picture, drawn on the CPU so that every device sees the same.
 
-    What it returns depends on what was asked before, so a restored sampler asks again in the
-    same order.
+    It halves its interval again and again, so what it returns depends on the seed and the two
+    noise levels alone: a resumed picture finds it as it was.
     """
 
     def __init__(self, *, shape: torch.Size, scheduler: Any, device: torch.device) -> None:  # noqa: ANN401
@@ -25,15 +25,8 @@ class SteadyNoise:
             scheduler.noise_sampler_seed,
         )
         self._device = device
-        self.asked: list[tuple[float, float]] = []
 
     def __call__(self, sigma: torch.Tensor, sigma_next: torch.Tensor) -> torch.Tensor:
         """Return the noise between two noise levels."""
-        self.asked.append((float(sigma), float(sigma_next)))
         noise: torch.Tensor = self._draw(sigma, sigma_next)
         return noise.to(self._device)
-
-    def ask_again(self, pairs: list[tuple[float, float]]) -> None:
-        """Bring a fresh motion to where another one stood after `pairs`."""
-        for sigma, sigma_next in pairs:
-            self(torch.tensor(sigma), torch.tensor(sigma_next))

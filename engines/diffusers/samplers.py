@@ -104,10 +104,10 @@ class SamplerRun:
             if "generator" in inspect.signature(self._scheduler.step).parameters
             else {}
         )
-        self._noise: SteadyNoise | None = None
         if self._recipe.scheduler == _BROWNIAN:
-            self._noise = SteadyNoise(shape=shape, scheduler=self._scheduler, device=device)
-            self._scheduler.noise_sampler = self._noise
+            self._scheduler.noise_sampler = SteadyNoise(
+                shape=shape, scheduler=self._scheduler, device=device
+            )
         self._clean: torch.Tensor | None = None
         self._begin = 0
         self._timesteps: torch.Tensor = self._scheduler.timesteps
@@ -193,16 +193,12 @@ class SamplerRun:
     def memory(self) -> dict[str, Any]:
         """Return what the next step depends on, beside the latents."""
         kept = {name: getattr(self._scheduler, name, None) for name in self._recipe.memory}
-        asked = self._noise.asked if self._noise else []
-        return {"done": self.done, "asked": list(asked), **kept}
+        return {"done": self.done, **kept}
 
     def recall(self, memory: Mapping[str, Any]) -> None:
         """Stand where another run of the same picture stood when it told its `memory`."""
         kept = dict(memory)
         self.done = kept.pop("done")
-        asked = kept.pop("asked")
-        if self._noise:
-            self._noise.ask_again(asked)
         for name, value in kept.items():
             setattr(self._scheduler, name, value)
         self._seek()
