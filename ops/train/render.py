@@ -3,7 +3,6 @@
 import ctypes
 import os
 import subprocess
-import tempfile
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +15,12 @@ from torch import Tensor
 
 _SOURCES: Final = Path(__file__).parent / "renderer"
 _NVCC: Final = ("nvcc", "-O3", "-arch=sm_90", "--use_fast_math", "-Xcompiler", "-fPIC")
-_GXX: Final = ("g++", "-O3", "-ffast-math", "-march=native", "-fPIC", "-x", "c++")
+# Not -ffast-math: loading such a library makes the whole process flush small numbers to zero.
+_FAST: Final = (
+    "-fno-math-errno", "-fno-trapping-math", "-ffinite-math-only", "-fno-signed-zeros",
+    "-fassociative-math", "-freciprocal-math",
+)  # fmt: skip
+_GXX: Final = ("g++", "-O3", *_FAST, "-march=native", "-fPIC", "-x", "c++")
 
 
 @cache
@@ -25,10 +29,9 @@ def _library(device_type: str) -> ctypes.CDLL:
     digest = sha256(repr(compiler).encode())
     for source in sorted(_SOURCES.iterdir()):
         digest.update(source.read_bytes())
-    target = (
-        Path(tempfile.gettempdir()) / f"kitty-renderer-{os.getuid()}-{digest.hexdigest()[:16]}.so"
-    )
+    target = Path.home() / ".cache" / "kitty-images" / f"renderer-{digest.hexdigest()[:16]}.so"
     if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
         fresh = target.with_suffix(f".{os.getpid()}.so")
         subprocess.run(
             [*compiler, "-shared", str(_SOURCES / "render.cu"), "-o", str(fresh)], check=True
