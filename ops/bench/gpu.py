@@ -31,7 +31,7 @@ from engines.diffusers import DiffusersEngine, DiffusersSettings
 from engines.inputs import Inputs
 from engines.spec import GenerationSpec
 from ops.bench import full_size
-from ops.bench.network import bare_step_seconds, hottest_kernels, part_seconds
+from ops.bench.network import bare_step_seconds, hottest_kernels, part_seconds, reference
 from ops.bench.timed_turn import TimedTurn
 
 _UNDER_WAY = 3
@@ -111,29 +111,6 @@ def _step_seconds(turn: TimedTurn, steps: int) -> list[float]:
     """From the beginning of each drawing step to that of the next work of the same picture."""
     begun = turn.entered[-steps - 1 :]
     return [after - before for before, after in pairwise(begun)]
-
-
-def reference(folder: Path, spec: GenerationSpec, pictures: int, device: str) -> float:
-    """Seconds per picture of diffusers' own pipeline, one after another."""
-    dtype = torch.float16 if device == "cuda" else torch.float32
-    pipeline: Any = diffusers.DiffusionPipeline.from_pretrained(folder, dtype=dtype).to(device)
-    pipeline.set_progress_bar_config(disable=True)
-
-    def draw(seed: int) -> None:
-        pipeline(
-            prompt=spec.prompt,
-            width=spec.width,
-            height=spec.height,
-            num_inference_steps=spec.steps,
-            guidance_scale=spec.cfg,
-            generator=torch.Generator().manual_seed(seed),
-        )
-
-    draw(0)
-    started = time.perf_counter()
-    for seed in range(pictures):
-        draw(seed)
-    return (time.perf_counter() - started) / pictures
 
 
 async def measure(name: str, folder: Path, args: argparse.Namespace, mode: str) -> dict[str, Any]:

@@ -1,10 +1,12 @@
-"""Times and profiles the denoising network alone, in the engine's own thread."""
+"""Times the parts of a drawing alone, and diffusers' own pipeline for comparison."""
 
 import time
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
 
 from engines.diffusers.loader import synchronize
@@ -88,3 +90,26 @@ def hottest_kernels(studio: Studio, spec: GenerationSpec, batch: int) -> list[di
         {"kernel": key[:100], "milliseconds": spent / 1e3, "share": spent / total}
         for key, spent in rows[:12]
     ]
+
+
+def reference(folder: Path, spec: GenerationSpec, pictures: int, device: str) -> float:
+    """Seconds per picture of diffusers' own pipeline, one after another."""
+    dtype = torch.float16 if device == "cuda" else torch.float32
+    pipeline: Any = diffusers.DiffusionPipeline.from_pretrained(folder, dtype=dtype).to(device)
+    pipeline.set_progress_bar_config(disable=True)
+
+    def draw(seed: int) -> None:
+        pipeline(
+            prompt=spec.prompt,
+            width=spec.width,
+            height=spec.height,
+            num_inference_steps=spec.steps,
+            guidance_scale=spec.cfg,
+            generator=torch.Generator().manual_seed(seed),
+        )
+
+    draw(0)
+    started = time.perf_counter()
+    for seed in range(pictures):
+        draw(seed)
+    return (time.perf_counter() - started) / pictures
