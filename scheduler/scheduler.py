@@ -82,15 +82,15 @@ class Scheduler:
         return sum(station.waiting for station in self._stations.values())
 
     async def start(self) -> None:
-        """Take up what the journal left over, and begin."""
+        """Take up what the journal left over, the oldest first, and begin with those at once."""
         await self._intake.start()
-        async for jobs in self._journal.unfinished():
-            for job in jobs:
-                self._take_up(job)
         self._loops = [
             asyncio.create_task(self._dispatch.run(), name="dispatch"),
             asyncio.create_task(self._uploads.run(), name="uploads"),
         ]
+        async for jobs in self._journal.unfinished():
+            for job in jobs:
+                self._take_up(job)
 
     async def stop(self, *, grace_seconds: float) -> None:
         """Refuse new jobs, end the event streams, let running jobs end, send the rest back."""
