@@ -1,7 +1,7 @@
 """Builds the engines that are configured; the only file that knows them all."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from engines.base import Engine, EngineName
 from engines.config import Config, EngineConfig, Kind
+from engines.diffusers.settings import DiffusersSettings
 from engines.fake import FakeEngine
 from engines.inputs import Inputs
 
@@ -35,6 +36,7 @@ class EngineSettings:
     a1111_url: str | None = None
     a1111_auth: str = ""
     device: Literal["auto", "cpu", "mps", "cuda"] = "auto"
+    diffusers: DiffusersSettings = field(default_factory=DiffusersSettings)
     fake_step_seconds: float = 0.0
 
 
@@ -103,6 +105,7 @@ def _diffusers(config: EngineConfig, settings: EngineSettings, inputs: Inputs) -
         data_dir=settings.data_dir,
         inputs=inputs,
         device=settings.device,
+        settings=settings.diffusers,
     )
 
 

@@ -11,6 +11,7 @@ from typing import IO
 
 from engines.base import EngineName
 from engines.config import Config, ConfigError, read_config
+from engines.diffusers.settings import DiffusersSettings
 from engines.inputs import Inputs
 from engines.registry import Built, EngineSettings, build_engines, default_engine
 from scheduler.ports import Clock, SystemClock
@@ -164,6 +165,15 @@ def _engine_settings(settings: Settings) -> EngineSettings:
         models_dir=settings.models_dir or settings.data_dir / "models",
         data_dir=settings.data_dir,
         device=settings.device,
+        diffusers=DiffusersSettings(
+            precision=settings.precision,
+            batch=settings.batch,
+            threads=settings.threads,
+            memory_gib=settings.model_memory_gib,
+            preview_seconds=settings.preview_seconds,
+            snapshot_seconds=settings.snapshot_seconds,
+            allow_hub=settings.allow_hub,
+        ),
         fake_step_seconds=settings.fake_step_seconds,
     )
 

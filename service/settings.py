@@ -43,6 +43,13 @@ class Settings(BaseSettings):
     a1111_base_url: Url | None = None
     a1111_auth: SecretStr | None = None
     device: Literal["auto", "cpu", "mps", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
+    batch: int | None = Field(default=None, ge=1, le=64)
+    threads: int | None = Field(default=None, ge=1)
+    model_memory_gib: float | None = Field(default=None, gt=0)
+    preview_seconds: float = Field(default=0.5, ge=0)
+    snapshot_seconds: float = Field(default=15.0, ge=0)
+    allow_hub: bool = False
     fake_step_seconds: float = Field(default=0.0, ge=0)
 
     s3_endpoint_url: Url | None = None

@@ -41,18 +41,7 @@ def load_file(
         dtype=rung.network,
         **more,
     )
-    pairs = [
-        (
-            getattr(pipeline, f"text_encoder{part}", None),
-            getattr(pipeline, f"tokenizer{part}", None),
-        )
-        for part in ("", "_2")
-    ]
-    encoders = tuple(
-        (encoder.to(device).requires_grad_(requires_grad=False).eval(), tokenizer)
-        for encoder, tokenizer in pairs
-        if encoder is not None
-    )
+    encoders = _encoders(pipeline, device)
     unet, vae = pipeline.unet.to(device), pipeline.vae.to(device=device, dtype=decoder)
     parts = (unet, vae, *(encoder for encoder, _ in encoders))
     return Checkpoint(
@@ -65,4 +54,20 @@ def load_file(
         scheduler_config=dict(pipeline.scheduler.config),
         zeros_for_empty=bool(getattr(pipeline.config, "force_zeros_for_empty_prompt", False)),
         bytes=sum(p.numel() * p.element_size() for part in parts for p in part.parameters()),
+    )
+
+
+def _encoders(pipeline: Any, device: torch.device) -> tuple[tuple[Any, Any], ...]:  # noqa: ANN401
+    """Take the text encoders with their tokenizers out of a pipeline: one, or SDXL's two."""
+    pairs = [
+        (
+            getattr(pipeline, f"text_encoder{part}", None),
+            getattr(pipeline, f"tokenizer{part}", None),
+        )
+        for part in ("", "_2")
+    ]
+    return tuple(
+        (encoder.to(device).requires_grad_(requires_grad=False).eval(), tokenizer)
+        for encoder, tokenizer in pairs
+        if encoder is not None
     )
