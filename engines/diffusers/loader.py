@@ -180,6 +180,7 @@ def _encoders(
 ) -> tuple[tuple[Any, Any], ...]:
     import transformers  # noqa: PLC0415
 
+    transformers.utils.logging.disable_progress_bar()  # a service has no terminal to draw on
     found = []
     for suffix in ("", "_2"):
         part = folder / f"text_encoder{suffix}"
