@@ -202,7 +202,7 @@ async def measure(depths: list[int], seconds: int) -> Figures:
     return figures
 
 
-def run_peers(folder: Path) -> dict[str, Any]:
+def run_peers(folder: Path, parts: str, stacks: str) -> dict[str, Any]:
     """Let the peers' own bench measure them and us in one run; return what it wrote."""
     ours = {
         "name": "kitty-images", "cwd": str(Path(__file__).resolve().parents[2]),
@@ -217,9 +217,9 @@ def run_peers(folder: Path) -> dict[str, Any]:
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as name:
         told, out = Path(name) / "ours.json", Path(name) / "out.json"
-        told.write_text(json.dumps(ours).replace('"@SEED@"', "@SEED@"))
+        told.write_text(json.dumps(ours))
         subprocess.run(
-            [folder / "run.sh", "--only", "a,b,e", "--stacks", "guide,guide-simple,saq",
+            [folder / "run.sh", "--only", parts, "--stacks", stacks,
              "--reps", "1", "--seconds", "4", "--external", told, "--out", out],
             check=True,
         )  # fmt: skip
@@ -244,6 +244,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=5, help="length of each load")
     parser.add_argument("--json", type=Path, default=wrk.results_folder() / "overhead.json")
     parser.add_argument("--peers", type=Path, help="folder with the peers' run.sh")
+    parser.add_argument("--parts", default="a,b,e", help="what the peers' bench measures")
+    parser.add_argument("--stacks", default="guide,guide-simple,saq", help="which peers")
     given = parser.parse_args()
     if not wrk.installed():
         sys.exit("wrk is not installed (Debian: apt-get install wrk)")
@@ -258,7 +260,7 @@ def main() -> None:
     }  # fmt: skip
     show(report["measured"])
     if given.peers and (given.peers / "run.sh").exists():
-        report["peers"] = run_peers(given.peers)
+        report["peers"] = run_peers(given.peers, given.parts, given.stacks)
         sys.stdout.write(json.dumps(report["peers"], indent=1) + "\n")
     given.json.parent.mkdir(parents=True, exist_ok=True)
     given.json.write_text(json.dumps(report, indent=1) + "\n")
