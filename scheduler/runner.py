@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -12,6 +11,7 @@ from opentelemetry import trace
 
 from engines.base import Engine, Picture, Progress
 from engines.errors import EngineProtocolError
+from engines.outlast import outlast
 from scheduler.errors import StoreDownError
 from scheduler.eta import Forecast
 from scheduler.gpu import Gpu
@@ -24,17 +24,6 @@ from scheduler.turn import PictureTurn
 T = TypeVar("T")
 
 _tracer = trace.get_tracer("kitty_images.scheduler")
-
-
-async def unbroken(work: Awaitable[T]) -> T:
-    """Finish the work even if we are cancelled meanwhile; the cancel takes effect afterwards."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            await asyncio.wait([task])
-        raise
 
 
 def _give_back(seat: Seat, _: object) -> None:
@@ -208,7 +197,7 @@ class Runner:
         """See a picture into the store; once it is drawn, no cancel loses it."""
         with _tracer.start_as_current_span("store"):
             try:
-                artifact = await unbroken(put)
+                artifact = await outlast(put)
             except StoreDownError:
                 self._spooled = True
                 return

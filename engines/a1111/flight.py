@@ -1,10 +1,10 @@
 """One call in flight: a POST that blocks until the picture is done, watched from the side."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Coroutine
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from engines.a1111.client import Client
 from engines.a1111.looks import progress, read_preview
@@ -12,6 +12,7 @@ from engines.a1111.passes import EXTRAS, Call
 from engines.base import Progress
 from engines.errors import EngineProtocolError, EngineTimeoutError, LostError
 from engines.http import Answer, AnswerLostError
+from engines.outlast import outlast
 
 T = TypeVar("T")
 
@@ -36,20 +37,6 @@ class Patience:
     poll_seconds: float = 0.5
     stall_seconds: float = 600.0
     stop_seconds: float = 120.0
-
-
-async def joined(work: Coroutine[Any, Any, T]) -> T:
-    """Finish the work, however often we are cancelled meanwhile; the cancel takes effect after."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # the cancel counts for more
-        raise
 
 
 class Tower:
@@ -85,7 +72,7 @@ class Tower:
             answer = await post
         finally:
             if answer is None:
-                await joined(self._land(post, task))
+                await outlast(self._land(post, task))
         yield answer
 
     async def settle(self, tasks: Collection[str]) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from engines.base import Picture, Progress, Shortfall, Turn
 from engines.comfyui.client import Client
 from engines.comfyui.graph import build
-from engines.comfyui.prompt import Prompt, Timing, outlast
+from engines.comfyui.prompt import Prompt, Timing
 from engines.comfyui.records import Drawn, Failed, File, Gone, Interrupted
 from engines.comfyui.resolver import Resolver
 from engines.comfyui.shelf import Shelf
@@ -21,6 +21,7 @@ from engines.comfyui.ticket import Ticket, new_prompt_id, read_ticket
 from engines.comfyui.wording import worded
 from engines.errors import BadPictureError, EngineDownError, EngineTimeoutError
 from engines.http import AnswerLostError
+from engines.outlast import outlast
 from engines.spec import GenerationSpec, Tiling
 from engines.verify import verify
 

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from engines.base import Progress
 from engines.comfyui.client import Client
@@ -17,6 +17,7 @@ from engines.comfyui.sketch import Graph
 from engines.comfyui.ticket import Ticket
 from engines.errors import EngineDownError, EngineTimeoutError, LostError
 from engines.http import AnswerLostError
+from engines.outlast import outlast
 
 T = TypeVar("T")
 
@@ -206,16 +207,3 @@ class Prompt:
 
     def _sign_of_life(self) -> None:
         self._last_sign = asyncio.get_running_loop().time()
-
-
-async def outlast(work: Coroutine[Any, Any, T]) -> T:
-    """Await `work` to its end, whoever cancels meanwhile; the cancellation is raised after it."""
-    task, cancelled = asyncio.ensure_future(work), None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled from (None if task.cancelled() else task.exception())
-    return task.result()

@@ -28,8 +28,9 @@ from engines.invokeai.recipe import plan
 from engines.invokeai.records import describe_all
 from engines.invokeai.schema import Schema, needs, needs_of, read_schema
 from engines.invokeai.uploads import filled
-from engines.invokeai.waiting import Patience, joined
+from engines.invokeai.waiting import Patience
 from engines.invokeai.work import Work
+from engines.outlast import outlast
 from engines.spec import GenerationSpec
 from engines.verify import verify
 
@@ -92,7 +93,7 @@ class InvokeAiEngine:
                 async for progress in updates:
                     yield progress
         except (GeneratorExit, asyncio.CancelledError):
-            await joined(work.stop())  # what an earlier run of ours left on the server, too
+            await outlast(work.stop())  # what an earlier run of ours left on the server, too
             raise
         png = await self._fetch(work, graph)
         yield self._picture(png, spec, graph, order)
@@ -126,7 +127,7 @@ class InvokeAiEngine:
             await self._client.empty_cache()
         finally:
             if was.started:
-                await joined(self._client.pause(paused=False))
+                await outlast(self._client.pause(paused=False))
 
     async def aclose(self) -> None:
         """Hang up; may be called twice."""

@@ -15,7 +15,8 @@ from engines.invokeai.feed import Feed, Socket
 from engines.invokeai.messages import Changed, Disturbed, Item, Stepped
 from engines.invokeai.meter import Meter
 from engines.invokeai.parts import Plan
-from engines.invokeai.waiting import Patience, joined
+from engines.invokeai.waiting import Patience
+from engines.outlast import outlast
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class Work:
             if (last := meter.finished()) is not None:
                 yield last
         except (GeneratorExit, asyncio.CancelledError):
-            await joined(self.stop())
+            await outlast(self.stop())
             raise
 
     async def picture(self, plan: Plan) -> bytes:
@@ -143,7 +144,7 @@ class Work:
             self._batch = f"{self._turn.picture_id}-{token_hex(4)}"
             await self._turn.keep_ticket(f"{self._owner}:{self._batch}")
         try:
-            numbers = await joined(
+            numbers = await outlast(
                 self._client.enqueue(
                     batch=self._batch, destination=self._destination, graph=plan.graph
                 )
@@ -196,7 +197,7 @@ class Work:
             self._changed = _now()
         self._item = seen
         if not seen.ended and _now() - self._changed > self._patience.stall_seconds:
-            await joined(self.stop())
+            await outlast(self.stop())
             await self.forget()
             raise EngineTimeoutError(
                 f"item {item.number} has stood at {seen.status!r} for too long"

@@ -3,11 +3,12 @@ import asyncio
 import pytest
 
 from engines.comfyui.client import Client
-from engines.comfyui.prompt import Prompt, Timing, outlast
+from engines.comfyui.prompt import Prompt, Timing
 from engines.comfyui.records import Waiting
 from engines.comfyui.ticket import Ticket
 from engines.errors import EngineDownError, EngineTimeoutError
 from engines.http import Server
+from engines.outlast import outlast
 
 TICKET = Ticket(
     prompt_id="p", client_id="c", output="7", passes={}, classes={}, size=None, facts={}
