@@ -41,16 +41,18 @@ class Life:
         self._under = ""
         self._shortfalls: list[Shortfall] = []
         self._preview: Future[bytes] | None = None
+        self._untold: bytes | None = None
         self._previewed = self._saved = studio.clock()
         self.step = 0
         self.steps = spec.steps
 
     def take_preview(self) -> bytes | None:
         """Return the preview that was finished since the last call, if any."""
-        if self._preview is None or not self._preview.done():
-            return None
-        preview, self._preview = self._preview, None
-        return preview.result()
+        if self._preview is not None and self._preview.done():
+            self._untold = self._preview.result()
+            self._preview = None
+        preview, self._untold = self._untold, None
+        return preview
 
     def forget(self) -> None:
         """Drop the picture's snapshot: it will not be taken up again."""
@@ -145,6 +147,10 @@ class Life:
 
     def _look(self, session: Session, part: Pass) -> None:
         if not 0 < self._studio.settings.preview_seconds <= self._since(self._previewed):
+            return
+        # Where every step takes longer than that, the last one's preview is still to be told.
+        self._untold = self.take_preview()
+        if self._preview is not None:
             return
         checkpoint = self._studio.loader.get(part.model)
         self._preview = self._studio.previews.make(session.sampler.clean, checkpoint)

@@ -132,6 +132,15 @@ class Client:
                 job = (await told(news))["job"]
         return job
 
+    async def drawing(self, job_id: str) -> dict[str, Any]:
+        """Return a job when it holds the GPU: its first step is done, or it has ended."""
+        async with self.session.ws_connect(f"/api/images/ws?job_id={job_id}") as news:
+            await told(news)
+            job = await self.job(job_id)
+            while job["step"] == 0 and job["phase"] not in ("storing", "done", "ended"):
+                job = (await told(news))["job"]
+        return job
+
     async def draw(self, prompt: str = "a card", **body: object) -> dict[str, Any]:
         """Submit a job and return it when it has ended."""
         return await self.ended((await self.submit(prompt, **body))["job_id"])

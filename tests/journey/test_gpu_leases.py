@@ -47,7 +47,7 @@ async def until(client: Client, condition: Callable[[dict[str, Any]], bool]) -> 
 
 async def test_the_life_of_a_lease(client: Client) -> None:
     job_id = (await client.submit(steps=50))["job_id"]
-    await client.until(job_id, "running")
+    await client.drawing(job_id)
     status, held = await lease(client, ttl_seconds=60)
     assert (status, held["class"], held["holder"]) == (201, "llm", "a program")
     assert 59 < held["expires_in_seconds"] <= 60
@@ -171,7 +171,7 @@ async def test_a_lease_is_renewed_for_as_long_as_the_program_runs(client: Client
 
 async def test_a_killed_holder_loses_the_gpu_and_pictures_go_on(client: Client) -> None:
     job_id = (await client.submit(steps=100))["job_id"]
-    await client.until(job_id, "running")
+    await client.drawing(job_id)
     program = await Sleeper.start(client, "--ttl", "1")
     assert (await gpu(client))["gate"] == "closed"
     program.kitty.kill()
@@ -192,7 +192,7 @@ async def test_the_status_is_shown(client: Client) -> None:
 
 async def test_the_figures_tell_of_leases_waits_and_parked_pictures(client: Client) -> None:
     job_id = (await client.submit(steps=50))["job_id"]
-    await client.until(job_id, "running")
+    await client.drawing(job_id)
     await lease(client, ttl_seconds=0.3)
     await client.ended(job_id)
     async with client.session.get("/metrics") as answer:
