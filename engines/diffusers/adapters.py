@@ -1,5 +1,10 @@
 """LoRAs: loaded into a checkpoint once, switched on for the pictures that ask for them."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from diffusers.utils import set_weights_and_activate_adapters
+
 from engines.diffusers.checkpoint import Checkpoint
 from engines.diffusers.library import Library
 from engines.errors import InvalidSpecError
@@ -27,7 +32,7 @@ class Adapters:
         names = [self._load(checkpoint, lora.name) for lora in loras]
         if names:
             pipeline.enable_lora()
-            pipeline.set_adapters(names, [lora.weight for lora in loras])
+            _weigh(pipeline, names, [lora.weight for lora in loras])
         elif checkpoint.adapters:
             pipeline.disable_lora()
         checkpoint.worn = loras
@@ -59,3 +64,14 @@ class Adapters:
         checkpoint.captures.clear()
         checkpoint.adapters[shelved.mark] = adapter
         return adapter
+
+
+def _weigh(pipeline: Any, names: Sequence[str], weights: Sequence[float]) -> None:  # noqa: ANN401
+    """Switch adapters on in every network that they change.
+
+    The pipeline's own `set_adapters` makes room for weights block by block, which fails for
+    networks whose blocks differ in length, such as the built-in one.
+    """
+    for component in pipeline.get_list_adapters():
+        network = getattr(pipeline, component)
+        set_weights_and_activate_adapters(network, list(names), list(weights))
