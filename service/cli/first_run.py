@@ -1,4 +1,7 @@
-"""Starts the service, draws a first picture while you watch, and serves until Ctrl-C: `ops/run`."""
+"""Starts the service, draws a first picture while you watch, and serves until Ctrl-C.
+
+`ops/run` calls it in a checkout; an installed package has it as `kitty-images-run`.
+"""
 
 import argparse
 import asyncio
@@ -26,22 +29,43 @@ FIRST_PROMPT = "a red cube on a wooden table"
 
 def main() -> None:
     """Do what the command line asks and exit with its status."""
-    parser = argparse.ArgumentParser(prog="ops/run", add_help=False)
-    parser.add_argument("prompt", nargs="?")
-    parser.add_argument("--once", action="store_true")
-    parser.add_argument("--light", action="store_true")
-    parser.add_argument("--settings", type=Path)
-    asked = parser.parse_args()
+    name = Path(sys.argv[0]).name
+    name = "ops/run" if name == "first_run.py" else name
+    asked = _parser(name).parse_args()
     try:
         settings = _settings(asked.settings, light=asked.light)
     except SettingsError as error:
-        sys.stderr.write(f"ops/run: {error}\n")
+        sys.stderr.write(f"{name}: {error}\n")
         sys.exit(2)
     try:
         sys.exit(asyncio.run(serve(settings, prompt=asked.prompt, once=asked.once)))
     except (KeyboardInterrupt, asyncio.CancelledError):
         # Ctrl-C or SIGTERM is how a service that was to run for ever ends; a picture it cuts short.
         sys.exit(INTERRUPTED if asked.once else 0)
+
+
+def _parser(name: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=name,
+        description="Start KITTY Images, draw a picture while you watch, say where the PNG lies "
+        "and where the gallery is, and keep serving until Ctrl-C. Settings are environment "
+        "variables.",
+        epilog="Exit status: 0 ended as asked; 1 no picture could be drawn, or the service died; "
+        "2 wrong usage or a wrong setting.",
+    )
+    parser.add_argument(
+        "prompt", nargs="?", help="what to draw; by default something, into an empty gallery"
+    )
+    parser.add_argument(
+        "--once", action="store_true", help="end after the picture; its path is the last line"
+    )
+    parser.add_argument(
+        "--light", action="store_true", help="draw test cards where no engine is set up"
+    )
+    parser.add_argument(
+        "--settings", type=Path, help="file with settings; the environment's own win"
+    )
+    return parser
 
 
 def _settings(file: Path | None, *, light: bool) -> Settings:
