@@ -1,5 +1,6 @@
 """Lays out a pass: the latents it starts from, and what an inpainting keeps."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,7 @@ from engines.diffusers.samplers import SamplerRun
 from engines.diffusers.session import Frame
 from engines.diffusers.upscaling import LATENT, Upscalers
 from engines.inputs import Inputs
-from engines.spec import GenerationSpec, InputRef
+from engines.spec import GenerationSpec, InputRef, Tiling
 
 _WHITE = 0.5
 _INPAINT_CHANNELS = 9
@@ -36,6 +37,22 @@ def latent_shape(part: Pass, checkpoint: Checkpoint) -> torch.Size:
     return torch.Size((1, channels, height // scale, width // scale))
 
 
+def enlarge_latents(
+    latents: torch.Tensor, height: int, width: int, *, tiling: Tiling
+) -> torch.Tensor:
+    """Return latents at a size, read across the edge along the axes that continue."""
+    tall, wide = (int(side) for side in latents.shape[-2:])
+    # The smallest margins that the enlargement takes to whole numbers of latents.
+    y = tall // math.gcd(tall, height) if tiling in {Tiling.Y, Tiling.BOTH} else 0
+    x = wide // math.gcd(wide, width) if tiling in {Tiling.X, Tiling.BOTH} else 0
+    padded = functional.pad(latents, (x, x, y, y), "circular") if x or y else latents
+    top, left = y * height // tall, x * width // wide
+    larger = functional.interpolate(
+        padded, size=(height + 2 * top, width + 2 * left), mode="bilinear"
+    )
+    return larger[..., top : top + height, left : left + width]
+
+
 @dataclass(frozen=True, slots=True)
 class Preparation:
     """Lays out one pass of one picture.
@@ -46,6 +63,7 @@ class Preparation:
             theirs, so that the same seed gives the same picture.
         inputs: Has the init image and the mask.
         upscalers: Enlarge the picture of the pass before.
+        tile_pixels: Pictures above this size go through the autoencoder in tiles.
     """
 
     part: Pass
@@ -55,6 +73,7 @@ class Preparation:
     generator: torch.Generator
     inputs: Inputs
     upscalers: Upscalers
+    tile_pixels: int
 
     def lay_out(self, before: torch.Tensor | None) -> Canvas:
         """Return the start of the pass; `before` are the latents of the one before.
@@ -87,20 +106,27 @@ class Preparation:
         return to_tensor(pixels) * 2 - 1
 
     def _original(self, ref: InputRef) -> torch.Tensor:
-        return encode_picture(self._picture(ref), self.checkpoint, self.generator)
+        return self._encoded(self._picture(ref))
+
+    def _encoded(self, picture: torch.Tensor) -> torch.Tensor:
+        large = self.part.size[0] * self.part.size[1] > self.tile_pixels
+        return encode_picture(picture, self.checkpoint, self.generator, tiled=large)
 
     def _enlarged(self, before: torch.Tensor) -> tuple[torch.Tensor, tuple[Shortfall, ...]]:
         upscaler = self.spec.hires.upscaler if self.spec.hires else LATENT
         if upscaler == LATENT:
-            shape = latent_shape(self.part, self.checkpoint)[-2:]
-            return functional.interpolate(before, size=shape, mode="bilinear"), ()
-        pixels = decode(before, self.checkpoint, tiled=False)
-        larger, shortfall = self.upscalers.enlarge(
-            pixels, upscaler=upscaler, size=self.part.size, field="hires"
+            _, _, height, width = latent_shape(self.part, self.checkpoint)
+            return enlarge_latents(before, height, width, tiling=self.spec.tiling), ()
+        small = before.shape[-2] * before.shape[-1] * self.checkpoint.latent_scale**2
+        pixels = decode(before, self.checkpoint, tiled=small > self.tile_pixels)
+        larger, short = self.upscalers.enlarge(
+            pixels,
+            upscaler=upscaler,
+            size=self.part.size,
+            field="hires",
+            tiling=self.spec.tiling,
         )
-        picture = to_tensor(larger) * 2 - 1
-        latents = encode_picture(picture, self.checkpoint, self.generator)
-        return latents, () if shortfall is None else (shortfall,)
+        return self._encoded(to_tensor(larger) * 2 - 1), short
 
     def _frame(
         self, original: torch.Tensor, noise: torch.Tensor, mask: InputRef, init_image: InputRef
@@ -112,5 +138,5 @@ class Preparation:
         masked = None
         if self.checkpoint.unet.config.in_channels == _INPAINT_CHANNELS:
             picture = self._picture(init_image) * (1 - drawn)
-            masked = encode_picture(picture, self.checkpoint, self.generator)
+            masked = self._encoded(picture)
         return Frame(original, noise, latent_mask.to(original), masked)

@@ -20,13 +20,16 @@ def finish(
     scale = spec.hires.scale if spec.hires else 1.0
     asked = (round(spec.width * scale), round(spec.height * scale))
     if spec.mask is not None and spec.init_image is not None:
-        pixels = _protected(cover(pixels, *asked), spec, inputs)
+        pixels = _protected(cover(pixels, *asked, tiling=spec.tiling), spec, inputs)
     if spec.upscale is None:
-        return cover(pixels, *asked), ()
-    larger, shortfall = upscalers.enlarge(
-        pixels, upscaler=spec.upscale.upscaler, size=spec.output_size, field="upscale"
+        return cover(pixels, *asked, tiling=spec.tiling), ()
+    return upscalers.enlarge(
+        pixels,
+        upscaler=spec.upscale.upscaler,
+        size=spec.output_size,
+        field="upscale",
+        tiling=spec.tiling,
     )
-    return larger, () if shortfall is None else (shortfall,)
 
 
 def _protected(pixels: Pixels, spec: GenerationSpec, inputs: Inputs) -> Pixels:

@@ -8,9 +8,6 @@ from typing import Any
 from engines.diffusers.headers import BrokenFileError, read_header
 from engines.diffusers.kinds import Nature
 
-CARD = "kitty.json"
-"""An optional card in a model folder: name, aliases, defaults, bounds, refused samplers."""
-
 _PICKLES = (".bin", ".pt", ".ckpt", ".pth")
 
 
@@ -27,15 +24,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise BrokenFileError(f"{path.name} is no JSON object")
     return content
-
-
-def read_card(folder: Path) -> dict[str, Any]:
-    """Return the folder's card, empty when it has none.
-
-    Raises:
-        BrokenFileError: there is one, but it is no JSON object.
-    """
-    return read_json(folder / CARD) if (folder / CARD).exists() else {}
 
 
 def is_model_folder(folder: Path) -> bool:

@@ -14,10 +14,17 @@ from typing import Any
 
 _LENGTH = struct.Struct("<Q")
 _MAX_HEADER = 100 * 2**20
+_WORDS = 240
 
 
 class BrokenFileError(Exception):
     """The file cannot be used; the message says why."""
+
+
+def in_short(error: Exception) -> str:
+    """Return a library's words in one line, for people; some list every tensor that is wrong."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words if len(words) <= _WORDS else f"{words[:_WORDS].rstrip()} …"
 
 
 @dataclass(frozen=True, slots=True)

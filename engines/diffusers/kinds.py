@@ -17,7 +17,19 @@ _BASE_BY_WIDTH: Mapping[int, str] = MappingProxyType(
 
 _LORA_MARKS = ("lora_down", "lora_up", "lora_A", "lora_B", "lora.down", "lora.up")
 _CONTROL_MARKS = ("input_hint_block", "controlnet_cond_embedding")
-_UPSCALER_MARKS = ("conv_first.weight", "model.0.weight", "RRDB_trunk", "upsampler.0.weight")
+_UPSCALER_MARKS = (
+    "conv_first.",  # ESRGAN, SwinIR, HAT, DAT, ATD, RGT, DRCT
+    "model.0.weight",  # ESRGAN in its first form
+    "RRDB_trunk",  # ESRGAN in its second form
+    "body.1.weight",  # Real-ESRGAN's compact network
+    "feats.0.weight",  # PLKSR
+    "block_1.c1_r",  # SPAN
+    "to_feat.weight",  # SAFMN
+    "gblocks.0.weight",  # MoSR
+    "residual_layer.0.residual_layer",  # OmniSR
+    "m_head.0.weight",  # SCUNet
+    "upsampler.0.weight",
+)
 _TRIGGER_WORDS = 5
 
 

@@ -50,6 +50,7 @@ def open_session(
             generator=generator,
             inputs=studio.inputs,
             upscalers=studio.upscalers,
+            tile_pixels=studio.tile_pixels,
         ).lay_out(before)
     else:
         sampler.recall(kept.memory)

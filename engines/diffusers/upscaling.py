@@ -1,15 +1,19 @@
 """Enlarges finished pixels, with an upscaler model or with Lanczos' filter."""
 
-from typing import Any
-
 import torch
 
 from engines.base import Shortfall
+from engines.diffusers.headers import BrokenFileError
 from engines.diffusers.library import Library, Shelved
-from engines.diffusers.pixels import Pixels, cover, to_pixels, to_tensor
+from engines.diffusers.pixels import Pixels, cover, unwrapped, wrapped
+from engines.diffusers.upscaler import Upscaler, is_installed, load_upscaler
+from engines.errors import InvalidSpecError
+from engines.spec import Tiling
 
 LANCZOS = "lanczos"
 LATENT = "latent"
+MISSING = "upscaler_missing"
+"""Code of the warning that Lanczos' filter stood in for a model."""
 
 
 class Upscalers:
@@ -18,45 +22,67 @@ class Upscalers:
     def __init__(self, *, library: Library, device: torch.device) -> None:
         self._library = library
         self._device = device
-        self._loaded: tuple[str, Any] | None = None
+        self._loaded: tuple[str, Upscaler] | None = None
 
     def enlarge(
-        self, pixels: Pixels, *, upscaler: str, size: tuple[int, int], field: str
-    ) -> tuple[Pixels, Shortfall | None]:
+        self,
+        pixels: Pixels,
+        *,
+        upscaler: str,
+        size: tuple[int, int],
+        field: str,
+        tiling: Tiling = Tiling.NONE,
+    ) -> tuple[Pixels, tuple[Shortfall, ...]]:
         """Return pixels at a size, and what fell short of the wish.
+
+        A model enlarges as often as it takes to reach the size; what is too much is taken back
+        with Lanczos' filter.
 
         Args:
             pixels: The finished picture.
             upscaler: `lanczos`, or the name of an upscaler model.
             size: Width and height to reach.
             field: Which field of the spec asked for it.
+            tiling: Along which axes the picture continues into itself.
 
         Raises:
-            InvalidSpecError: there is no upscaler of that name.
+            InvalidSpecError: there is no upscaler of that name, or it cannot be used.
         """
         if upscaler == LANCZOS:
-            return cover(pixels, *size), None
+            return cover(pixels, *size, tiling=tiling), ()
         model = self._library.find(upscaler, "upscaler", field=field)
-        network = self._network(model)
-        if network is None:
+        if not is_installed():
             detail = (
-                f"{upscaler} needs the package spandrel, which is not installed whole: "
-                "enlarged with Lanczos instead"
+                f"{upscaler} needs the package spandrel, which is not installed: "
+                "enlarged with Lanczos' filter instead"
             )
-            return cover(pixels, *size), Shortfall("upscaler_missing", detail, field=field)
-        larger = network(to_tensor(pixels).to(self._device)).clamp(0, 1)
-        return cover(to_pixels(larger), *size), None
+            short = (Shortfall(MISSING, detail, field=field),)
+            return cover(pixels, *size, tiling=tiling), short
+        network = self._network(model, field)
+        larger = _repeated(network, pixels, size, tiling)
+        if network.scale > 1:
+            return cover(larger, *size, tiling=tiling), ()
+        detail = f"{upscaler} repairs but does not enlarge: enlarged with Lanczos' filter after it"
+        short = (Shortfall("upscaler_does_not_enlarge", detail, field=field),)
+        return cover(larger, *size, tiling=tiling), short
 
     def release(self) -> None:
         """Let the model go."""
         self._loaded = None
 
-    def _network(self, model: Shelved) -> Any:  # noqa: ANN401
+    def _network(self, model: Shelved, field: str) -> Upscaler:
         if self._loaded is None or self._loaded[0] != model.mark:
+            self._loaded = None
             try:
-                from spandrel import ModelLoader  # noqa: PLC0415
-            except ImportError:
-                return None
-            loaded = ModelLoader(device=self._device).load_from_file(model.path)
-            self._loaded = (model.mark, loaded.eval())
+                self._loaded = model.mark, load_upscaler(model.path, self._device)
+            except BrokenFileError as error:
+                raise InvalidSpecError(f"{model.info.name}: {error}", field=field) from error
         return self._loaded[1]
+
+
+def _repeated(network: Upscaler, pixels: Pixels, size: tuple[int, int], tiling: Tiling) -> Pixels:
+    """Enlarge once, and again until both sides are reached, where that leads anywhere."""
+    larger = unwrapped(network.enlarge(wrapped(pixels, tiling)), tiling, network.scale)
+    while network.scale > 1 and (larger.shape[1] < size[0] or larger.shape[0] < size[1]):
+        larger = unwrapped(network.enlarge(wrapped(larger, tiling)), tiling, network.scale)
+    return larger

@@ -1,88 +1,159 @@
 """Upscaler models, and what is said where they cannot be used."""
 
+import importlib.util
 import shutil
 import sys
-import types
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from numpy.typing import NDArray
 
-from engines.base import EngineName
-from engines.diffusers import DiffusersEngine, DiffusersSettings
-from engines.inputs import Inputs
-from engines.spec import Hires, Upscale
-from tests.fakes.drawing import SPEC, distance, draw, pixels_of
+from engines.diffusers.digests import Digests
+from engines.diffusers.headers import BrokenFileError
+from engines.diffusers.library import Library
+from engines.diffusers.pixels import cover
+from engines.diffusers.upscaler import import_spandrel, load_upscaler
+from engines.diffusers.upscaling import MISSING, Upscalers
+from engines.errors import InvalidSpecError, ModelNotFoundError
+from engines.spec import Tiling
+from tests.fakes.drawing import distance
+from tests.fakes.pictures import gradient
+from tests.fakes.upscaler_files import make_compact, make_esrgan
 
-ESRGAN = {"in_nc": 3, "out_nc": 3, "num_filters": 8, "num_blocks": 1, "scale": 2}
-
-
-@pytest.fixture
-def spandrel(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
-    """The library, also where torchvision, which two of its other architectures want, is not."""
-    try:
-        import torchvision  # noqa: F401
-    except ImportError:
-        names = ("torchvision", "torchvision.transforms", "torchvision.transforms.functional")
-        for name in names:
-            monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-        functional = sys.modules[names[-1]]
-        for word in ("InterpolationMode", "rotate", "normalize"):
-            setattr(functional, word, None)
-    for name in [name for name in sys.modules if name.startswith("spandrel")]:
-        monkeypatch.delitem(sys.modules, name)
-    return pytest.importorskip("spandrel")
+CPU = torch.device("cpu")
+Pixels = NDArray[np.uint8]
 
 
 @pytest.fixture
-def shelf(models_dir: Path, tmp_path: Path) -> Path:
-    shutil.copytree(models_dir / "tiny-sd15", tmp_path / "models" / "tiny-sd15")
-    return tmp_path / "models"
-
-
-@pytest.fixture
-def engine(shelf: Path, tmp_path: Path) -> Iterator[DiffusersEngine]:
-    import asyncio
-
-    made = DiffusersEngine(
-        name=EngineName("diffusers"),
-        models_dir=shelf,
-        data_dir=tmp_path / "data",
-        inputs=Inputs(tmp_path / "inputs"),
-        device="cpu",
-        settings=DiffusersSettings(preview_seconds=0, snapshot_seconds=0),
+def upscalers(tmp_path: Path) -> Upscalers:
+    """What enlarges with the models of a folder."""
+    make_compact(tmp_path / "models" / "repeat.safetensors")
+    make_compact(tmp_path / "models" / "repair.safetensors", scale=1)
+    make_compact(tmp_path / "models" / "grey.safetensors", channels=1)
+    make_esrgan(tmp_path / "models" / "sharp.safetensors", seed=1)
+    library = Library(
+        models_dir=tmp_path / "models", digests=Digests(memory=tmp_path / "digests.json")
     )
-    yield made
-    asyncio.run(made.aclose())
+    return Upscalers(library=library, device=CPU)
 
 
-async def test_an_upscaler_model_enlarges(
-    engine: DiffusersEngine, shelf: Path, spandrel: types.ModuleType
+def noise(width: int, height: int) -> Pixels:
+    return np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def repeated(pixels: Pixels, times: int) -> Pixels:
+    return pixels.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def test_spandrel_is_imported_without_torchvision_and_leaves_nothing_in_its_place() -> None:
+    assert import_spandrel().ImageModelDescriptor
+    if importlib.util.find_spec("torchvision") is None:
+        assert not [name for name in sys.modules if name.startswith("torchvision")]
+
+
+def test_a_model_without_weights_repeats_each_pixel(upscalers: Upscalers) -> None:
+    picture = noise(48, 32)
+    larger, short = upscalers.enlarge(picture, upscaler="repeat", size=(96, 64), field="upscale")
+    assert (larger == repeated(picture, 2)).all()
+    assert short == ()
+
+
+def test_a_model_is_asked_again_until_the_size_is_reached(upscalers: Upscalers) -> None:
+    picture = noise(16, 16)
+    larger, short = upscalers.enlarge(picture, upscaler="repeat", size=(64, 64), field="upscale")
+    assert (larger == repeated(picture, 4)).all()
+    between, _ = upscalers.enlarge(picture, upscaler="repeat", size=(48, 48), field="upscale")
+    assert (between == cover(repeated(picture, 4), 48, 48)).all()
+    assert short == ()
+
+
+def test_esrgan_draws_its_own(upscalers: Upscalers) -> None:
+    picture = gradient(32, 32)
+    larger, short = upscalers.enlarge(picture, upscaler="sharp", size=(128, 128), field="hires")
+    assert larger.shape == (128, 128, 3)
+    assert distance(larger, cover(picture, 128, 128)) > 1
+    assert short == ()
+
+
+def test_tiles_leave_no_border(tmp_path: Path) -> None:
+    """A picture of several tiles is what its middle would be as one tile of its own."""
+    network = load_upscaler(make_compact(tmp_path / "m.safetensors", seed=3), CPU)
+    picture = noise(40, 1100)
+    larger = network.enlarge(picture)
+    assert larger.shape == (2200, 80, 3)
+    around_the_border = network.enlarge(picture[400:700])
+    assert distance(larger[900:1300], around_the_border[100:500]) <= 1
+    assert distance(larger, repeated(picture, 2)) > 1
+
+
+@pytest.mark.parametrize("upscaler", ["lanczos", "sharp"])
+@pytest.mark.parametrize("tiling", [Tiling.X, Tiling.Y, Tiling.BOTH])
+def test_a_seamless_picture_stays_seamless(
+    upscalers: Upscalers, tiling: Tiling, upscaler: str
 ) -> None:
-    network = spandrel.architectures.ESRGAN.ESRGAN
+    """Rolling before is rolling after, along the axes that continue and along no others."""
+    picture = noise(40, 40)
 
-    torch.manual_seed(0)
-    save_file(network(**ESRGAN).state_dict(), shelf / "sharp.safetensors")
-    spec = replace(SPEC, upscale=Upscale(scale=2.0, upscaler="sharp"))
-    picture, _ = await draw(engine, spec)
-    plain, _ = await draw(engine, replace(SPEC, upscale=Upscale(scale=2.0)))
-    assert (picture.width, picture.height) == (128, 128)
-    assert picture.shortfalls == ()
-    assert distance(pixels_of(picture.png), pixels_of(plain.png)) > 1
-    hires = replace(SPEC, hires=Hires(scale=2.0, strength=0.5, upscaler="sharp"))
-    assert (await draw(engine, hires))[0].width == 128
+    def enlarged(pixels: Pixels) -> Pixels:
+        return upscalers.enlarge(
+            pixels, upscaler=upscaler, size=(80, 80), field="upscale", tiling=tiling
+        )[0]
+
+    axes = {Tiling.X: (1,), Tiling.Y: (0,), Tiling.BOTH: (0, 1)}[tiling]
+    for axis in (0, 1):
+        moved = np.roll(enlarged(np.roll(picture, 20, axis)), -40, axis)
+        away = distance(moved, enlarged(picture))
+        assert away <= 1 if axis in axes else away > 1
 
 
-async def test_without_the_library_lanczos_is_used_and_said(
-    engine: DiffusersEngine, shelf: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_model_that_does_not_enlarge_says_so(upscalers: Upscalers) -> None:
+    picture = noise(24, 24)
+    larger, (short,) = upscalers.enlarge(picture, upscaler="repair", size=(48, 48), field="upscale")
+    assert (larger == cover(picture, 48, 48)).all()
+    assert (short.code, short.field) == ("upscaler_does_not_enlarge", "upscale")
+
+
+def test_what_cannot_be_used_is_refused_with_its_reason(upscalers: Upscalers) -> None:
+    with pytest.raises(InvalidSpecError, match=r"grey: .* three colours") as refused:
+        upscalers.enlarge(noise(16, 16), upscaler="grey", size=(32, 32), field="hires")
+    assert refused.value.field == "hires"
+    with pytest.raises(ModelNotFoundError, match="no upscaler called 'nobody'") as unknown:
+        upscalers.enlarge(noise(16, 16), upscaler="nobody", size=(32, 32), field="upscale")
+    assert unknown.value.field == "upscale"
+
+
+def test_weights_of_no_architecture_are_refused(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    path = tmp_path / "odd.safetensors"
+    save_file({"conv_first.weight": torch.zeros(4, 3)}, path)
+    with pytest.raises(BrokenFileError, match=r"it cannot be loaded: .+"):
+        load_upscaler(path, CPU)
+
+
+def test_released_it_is_loaded_again(upscalers: Upscalers, tmp_path: Path) -> None:
+    def enlarge() -> Pixels:
+        return upscalers.enlarge(
+            gradient(16, 16), upscaler="sharp", size=(64, 64), field="upscale"
+        )[0]
+
+    first = enlarge()
+    upscalers.release()
+    assert upscalers._loaded is None
+    assert (enlarge() == first).all()
+    shutil.move(tmp_path / "models" / "repeat.safetensors", tmp_path / "models/sharp.safetensors")
+    assert (enlarge() != first).any()
+
+
+def test_without_the_library_lanczos_is_used_and_said(
+    upscalers: Upscalers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "spandrel", None)
-    save_file({"conv_first.weight": torch.zeros(4, 3)}, shelf / "sharp.safetensors")
-    picture, _ = await draw(engine, replace(SPEC, upscale=Upscale(upscaler="sharp")))
-    plain, _ = await draw(engine, replace(SPEC, upscale=Upscale()))
-    (shortfall,) = picture.shortfalls
-    assert (shortfall.code, shortfall.field) == ("upscaler_missing", "upscale")
-    assert picture.png == plain.png
+    picture = noise(24, 24)
+    larger, (short,) = upscalers.enlarge(picture, upscaler="sharp", size=(48, 48), field="upscale")
+    assert (larger == cover(picture, 48, 48)).all()
+    assert (short.code, short.field) == (MISSING, "upscale")
+    assert "spandrel" in short.detail
+    assert "Lanczos" in short.detail
