@@ -16,7 +16,7 @@ from scheduler.intake import Limits
 from scheduler.scheduler import Scheduler
 from scheduler.station import Station
 from service import gallery, live
-from service.api import about, gpu, images, jobs
+from service.api import about, docs, gpu, images, jobs
 from service.drafts import Drafts
 from service.frames import Frames
 from service.gpu_metrics import GpuMetrics
@@ -78,6 +78,7 @@ def build_app(settings: Settings, parts: Resources) -> web.Application:
     app[METRICS] = Metrics(scheduler)
     GpuMetrics(app[METRICS].registry, gpus.values())
     app[FRAMES] = Frames(settings.status_words)
+    app[docs.DOCUMENT] = {}
     _add_routes(app)
     aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
     app.cleanup_ctx.append(lifespan)
@@ -111,10 +112,10 @@ def _deciders(
 
 def _add_routes(app: web.Application) -> None:
     """Say which path leads where."""
-    for part in (jobs, images, gpu, about, live, gallery):
+    for part in (jobs, images, gpu, about, docs, live, gallery):
         app.add_routes(part.routes)
     app.add_routes([web.route("*", "/llm/{server}/{path:.*}", app[LLM].handle)])
-    app.add_routes([web.get(f"/{app[SETTINGS].s3_bucket}/{{key:.+}}", images.file)])
+    app.add_routes([web.get(f"/{app[SETTINGS].s3_bucket}/{{key:.+}}", images.from_bucket)])
 
 
 def _tracing(settings: Settings) -> list[Middleware]:

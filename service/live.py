@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator
 
 import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
+from pydantic import Field
 
 from scheduler.events import JobEvent, ListenerLostError, Subscription
 from scheduler.job import JobId
+from service.calls import Call, described
 from service.frames import Frames
 from service.keys import FRAMES, SCHEDULER, SETTINGS
 from service.problems import RequestError
+from service.queries import Number, Query, read_query
 from service.wire import job_view
 
 routes = web.RouteTableDef()
@@ -22,16 +25,43 @@ _DIGITS = 18
 _log = logging.getLogger(__name__)
 
 
+class SinceQuery(Query):
+    """The query of `GET /api/images/jobs/{job_id}/events`."""
+
+    since: Number | None = Field(
+        default=None, description="repeat first what came after the event of this number"
+    )
+
+
+class NewsQuery(SinceQuery):
+    """The query of `GET /api/images/ws`."""
+
+    job_id: JobId | None = Field(default=None, description="hear of this job only")
+
+
 @routes.get("/api/images/ws")
+@described(
+    Call(
+        section="news",
+        status=101,
+        media="",
+        query=NewsQuery,
+        codes=("not_a_websocket", ("invalid_request", 400)),
+        example={"since": 0},
+    )
+)
 async def websocket(request: web.Request) -> web.WebSocketResponse:
     """Send news of all jobs, or of `job_id`; `since=` first repeats what came after that event.
 
     A text frame is JSON; a binary frame is a preview: the event's number (8 bytes, big endian)
     and a JPEG. A client that reads too slowly is cut off with 1013.
     """
-    job_id, since = _wanted(request)
+    query = read_query(request, NewsQuery)
+    job_id, since = query.job_id, _since(request, query.since)
     events = request.app[SCHEDULER].events
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, compress=False)
+    if not socket.can_prepare(request):
+        raise RequestError("open a websocket here", code="not_a_websocket")
     await socket.prepare(request)
     with events.subscribe(job_id=job_id, since=since) as news:
         await socket.send_json({"type": "hello", "last_event": events.last}, dumps=_dumps)
@@ -71,11 +101,20 @@ async def _send(socket: web.WebSocketResponse, news: Subscription, frames: Frame
 
 
 @routes.get("/api/images/jobs/{job_id}/events")
+@described(
+    Call(
+        section="news",
+        media="text/event-stream",
+        query=SinceQuery,
+        headers={"Last-Event-ID": "the same as `since`"},
+        codes=("job_not_found", "store_down", ("invalid_request", 400)),
+    )
+)
 async def server_sent(request: web.Request) -> web.StreamResponse:
     """Send news of one job as server-sent events, until it has ended."""
     job_id = JobId(request.match_info["job_id"])
     await request.app[SCHEDULER].table.find(job_id)
-    _, since = _wanted(request)
+    since = _since(request, read_query(request, SinceQuery).since)
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
     )
@@ -132,13 +171,14 @@ def _preview(event: JobEvent) -> bytes | None:
     return progress.preview if progress else None
 
 
-def _wanted(request: web.Request) -> tuple[JobId | None, int | None]:
-    """Read which job, and since which event; browsers send the latter in a header."""
-    text = request.query.get("since") or request.headers.get("Last-Event-ID", "")
-    if text and not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+def _since(request: web.Request, since: int | None) -> int | None:
+    """Return since which event; browsers send it in a header when they come back."""
+    text = request.headers.get("Last-Event-ID", "")
+    if since is not None or not text:
+        return since
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
         raise RequestError("not the number of an event", code="invalid_request", field="since")
-    job_id = request.query.get("job_id")
-    return (JobId(job_id) if job_id else None), (int(text) if text else None)
+    return int(text)
 
 
 def _dumps(data: object) -> str:

@@ -20,8 +20,8 @@ from service.settings import Settings
 COOKIE = "kitty_images_token"
 GALLERY = "/vision"
 
-_OPEN_PATHS = ("/", "/healthz", "/readyz")
-_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+OPEN_PATHS = ("/", "/healthz", "/readyz")
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("kitty_images.service")
 
@@ -80,7 +80,7 @@ def guard(settings: Settings) -> Middleware:
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         _check_origin(request, settings)
-        if request.path in _OPEN_PATHS:
+        if request.path in OPEN_PATHS:
             return await handler(request)
         if token and not _is_near(request, networks):
             given = _given_token(request).encode(errors="surrogateescape")
@@ -99,7 +99,7 @@ def _check_origin(request: web.Request, settings: Settings) -> None:
     Browsers let a page read no other site's answers, but they do let it open a websocket there.
     """
     origin = request.headers.get("Origin")
-    reads = request.method in _SAFE_METHODS and "Upgrade" not in request.headers
+    reads = request.method in SAFE_METHODS and "Upgrade" not in request.headers
     if origin is None or reads:
         return
     if origin.partition("://")[2] == request.host or origin in settings.allowed_origins:

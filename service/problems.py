@@ -101,11 +101,16 @@ def problem(
     )
 
 
+def status_of(kind: type[Exception]) -> int:
+    """Return the status that errors of a kind are answered with."""
+    return next((_STATUS[ancestor] for ancestor in kind.__mro__ if ancestor in _STATUS), 500)
+
+
 def translate(error: EngineError | SchedulerError | RequestError) -> web.Response:
     """Return the answer to a failure of ours: the one place where errors become HTTP."""
     if isinstance(error, RequestError):
         return problem(error.status, error.code, str(error), field=error.field, errors=error.errors)
-    status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
+    status = status_of(type(error))
     headers = (
         {"Retry-After": str(error.retry_after_seconds)}
         if isinstance(error, QueueFullError)

@@ -1,6 +1,6 @@
 """What goes over the wire: request bodies, and jobs and pictures as clients see them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
@@ -30,6 +30,9 @@ from service.bodies import (
     UpscaleBody,
 )
 from service.store.rows import Entry
+from service.views.jobs import ErrorView, EtaView, JobView, ProgressView, ResultView, StatusWord
+from service.views.pictures import ArtifactView, PictureView
+from service.views.problems import WarningView
 
 Words = Literal["guide", "kitty"]
 
@@ -91,7 +94,7 @@ class SelectBody(Body):
         return self.object_key or self.key or self.image_key
 
 
-_WORDS: dict[type[Status], tuple[str, str]] = {
+_WORDS: dict[type[Status], tuple[StatusWord, StatusWord]] = {
     Queued: ("queued", "queued"),
     Running: ("running", "started"),
     Storing: ("running", "started"),
@@ -102,27 +105,27 @@ _WORDS: dict[type[Status], tuple[str, str]] = {
 """Status → the guide's word and KITTY's."""
 
 
-_AT_REST = {"phase": "", "progress": 0.0, "step": 0, "steps": 0}
+_AT_REST: ProgressView = {"phase": "", "progress": 0.0, "step": 0, "steps": 0}
 
 
-def status_word(status: Status, words: Words) -> str:
+def status_word(status: Status, words: Words) -> StatusWord:
     """Return a status as a client's dialect calls it."""
     return _WORDS[type(status)][words == "kitty"]
 
 
-def eta_view(eta: Eta | None) -> dict[str, float] | None:
+def eta_view(eta: Eta | None) -> EtaView | None:
     """Return when a job will be done, rounded to what it is worth."""
     if eta is None:
         return None
     return {"p50_seconds": round(eta.p50_seconds, 2), "p90_seconds": round(eta.p90_seconds, 2)}
 
 
-def shortfall_view(shortfall: Shortfall) -> dict[str, str]:
+def shortfall_view(shortfall: Shortfall) -> WarningView:
     """Return a warning."""
     return {"code": shortfall.code, "detail": shortfall.detail, "field": shortfall.field}
 
 
-def artifact_view(artifact: Artifact) -> dict[str, Any]:
+def artifact_view(artifact: Artifact) -> ArtifactView:
     """Return a stored picture."""
     return {
         "key": artifact.key,
@@ -138,7 +141,7 @@ def artifact_view(artifact: Artifact) -> dict[str, Any]:
     }
 
 
-def entry_view(entry: Entry) -> dict[str, Any]:
+def entry_view(entry: Entry) -> PictureView:
     """Return a picture of the catalogue as `GET /api/images/latest` lists it."""
     return {
         **artifact_view(entry.artifact),
@@ -154,7 +157,7 @@ def entry_view(entry: Entry) -> dict[str, Any]:
 
 def job_view(
     job: Job, words: Words, *, position: int | None = None, eta: Eta | None = None
-) -> dict[str, Any]:
+) -> JobView:
     """Return a job as `GET /api/images/jobs/{id}` shows it."""
     status = job.status
     drawn = () if isinstance(status, Queued) else status.artifacts
@@ -185,12 +188,12 @@ def job_view(
     }
 
 
-def _result(artifacts: list[dict[str, Any]]) -> dict[str, Any]:
+def _result(artifacts: list[ArtifactView]) -> ResultView:
     """Return what KITTY's clients read of a finished job."""
     return {"png_key": artifacts[0]["key"], "meta_key": artifacts[0]["meta_key"]}
 
 
-def _progress(status: Status) -> dict[str, Any]:
+def _progress(status: Status) -> ProgressView:
     """Return how far a job is."""
     match status:
         case Running(progress=progress, done=done, paused=paused):
@@ -210,7 +213,7 @@ def _progress(status: Status) -> dict[str, Any]:
             return {**_AT_REST, "phase": "ended"}
 
 
-def _error(status: Status) -> dict[str, Any]:
+def _error(status: Status) -> ErrorView:
     """Return why a job failed, or came back to the queue."""
     match status:
         case Failed(code=code, message=message):

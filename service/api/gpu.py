@@ -1,7 +1,6 @@
 """The GPU as others see it: who has it, who waits, and leases for programs."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -10,10 +9,13 @@ from scheduler.errors import GpuBusyError, GpuNotFoundError
 from scheduler.gate import Gate, Hold, Visitor
 from scheduler.gpu import Gpu
 from scheduler.lease import Ask, Lease, Tenant
-from service.api.body import is_number, read_body, reply
+from service.api.body import read_body, reply
+from service.calls import Call, described
 from service.keys import CLOCK, GPUS
 from service.presence import while_there
-from service.problems import RequestError, problem
+from service.problems import problem
+from service.queries import Query, read_query
+from service.views.gpu import GpuList, GpuView, HolderView, LeaseView, ParkedView, WaiterView
 
 routes = web.RouteTableDef()
 
@@ -45,7 +47,15 @@ class RenewBody(BaseModel):
     ttl_seconds: _Seconds = 30.0
 
 
+class ReleaseQuery(Query):
+    """The query of `DELETE /api/gpu/leases/{id}`."""
+
+    token: int = Field(description="the token that came with the lease")
+    gpu: str = "local"
+
+
 @routes.get("/api/gpu")
+@described(Call(section="gpu", answer=GpuList))
 async def look(request: web.Request) -> web.Response:
     """Show every GPU: holders, waiters, pictures, and the last hour's shares."""
     now = request.app[CLOCK].monotonic()
@@ -54,6 +64,16 @@ async def look(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/gpu/leases")
+@described(
+    Call(
+        section="gpu",
+        status=201,
+        answer=LeaseView,
+        body=LeaseBody,
+        codes=("gpu_not_found", "gpu_busy", ("gpu_busy", 409), "shutting_down"),
+        example={"class": "llm", "holder": "my-program", "ttl_seconds": 30},
+    )
+)
 async def lease(request: web.Request) -> web.StreamResponse:
     """Wait for a lease: 201 with it, 504 if nobody let go, 409 if there was no wish to wait."""
     body, _ = await read_body(request, LeaseBody)
@@ -61,6 +81,15 @@ async def lease(request: web.Request) -> web.StreamResponse:
 
 
 @routes.put("/api/gpu/leases/{id}")
+@described(
+    Call(
+        section="gpu",
+        answer=LeaseView,
+        body=RenewBody,
+        codes=("gpu_not_found", "lease_lost"),
+        example={"token": 1790000000000001, "ttl_seconds": 30},
+    )
+)
 async def renew(request: web.Request) -> web.Response:
     """Let a lease live on; 409 if it is lost, or the token is an older one's."""
     body, _ = await read_body(request, RenewBody)
@@ -71,17 +100,24 @@ async def renew(request: web.Request) -> web.Response:
 
 
 @routes.delete("/api/gpu/leases/{id}")
+@described(
+    Call(
+        section="gpu",
+        status=204,
+        media="",
+        query=ReleaseQuery,
+        codes=("gpu_not_found", "lease_lost"),
+        example={"token": 1790000000000001},
+    )
+)
 async def release(request: web.Request) -> web.Response:
     """End the lease whose `token` is given in the query; 409 if it is lost already."""
-    token = request.query.get("token", "")
-    if not is_number(token):
-        raise RequestError("expected a number", code="invalid_request", status=422, field="token")
-    gpu = _gpu(request, request.query.get("gpu", "local"))
-    gpu.desk.release(request.match_info["id"], int(token))
+    query = read_query(request, ReleaseQuery)
+    _gpu(request, query.gpu).desk.release(request.match_info["id"], query.token)
     return web.Response(status=204)
 
 
-def gpu_view(gpu: Gpu, now: float) -> Mapping[str, Any]:
+def gpu_view(gpu: Gpu, now: float) -> GpuView:
     """Return a GPU as JSON; `now` is the time by the clock that the GPU was given."""
     roll, shares, shut = gpu.leases.roll, gpu.shares(), gpu.shut_for()
     lock = gpu.lock_state
@@ -98,7 +134,7 @@ def gpu_view(gpu: Gpu, now: float) -> Mapping[str, Any]:
             for visitor in gpu.gate.visitors()
             if visitor.hold is Hold.PARKED
         ],
-        "parked_for_another_p50_seconds": shut and round(shut.p50_seconds, 3),
+        "parked_for_another_p50_seconds": round(shut.p50_seconds, 3) if shut else None,
         "images_credit_seconds": round(gpu.leases.credit_seconds, 3),
         "last_hour": {"llm": round(shares.llm, 4), "images": round(shares.images, 4)},
     }
@@ -132,16 +168,16 @@ def _gpu(request: web.Request, name: str) -> Gpu:
     return gpus[name]
 
 
-def _lease_view(request: web.Request, gpu: Gpu, held: Lease) -> Mapping[str, Any]:
+def _lease_view(request: web.Request, gpu: Gpu, held: Lease) -> LeaseView:
     now = request.app[CLOCK].monotonic()
     return {"gpu": gpu.name, **_holder_view(held, now), "token": held.token}
 
 
-def _holder_view(held: Lease, now: float) -> Mapping[str, Any]:
+def _holder_view(held: Lease, now: float) -> HolderView:
     left = held.expires - now
     return {
         "id": held.id,
-        "class": held.tenant.value,
+        "class": held.tenant,
         "holder": held.holder,
         "held_seconds": round(now - held.since, 3),
         "waited_seconds": round(held.waited_seconds, 3),
@@ -149,15 +185,15 @@ def _holder_view(held: Lease, now: float) -> Mapping[str, Any]:
     }
 
 
-def _waiter_view(ask: Ask, now: float) -> Mapping[str, Any]:
+def _waiter_view(ask: Ask, now: float) -> WaiterView:
     return {
-        "class": ask.tenant.value,
+        "class": ask.tenant,
         "holder": ask.holder,
         "waiting_seconds": round(now - ask.since, 3),
     }
 
 
-def _parked_view(gate: Gate, visitor: Visitor, now: float) -> Mapping[str, Any]:
+def _parked_view(gate: Gate, visitor: Visitor, now: float) -> ParkedView:
     return {
         "job_id": visitor.job_id,
         "picture": visitor.picture_id,

@@ -1,47 +1,70 @@
 """Stored pictures: newest first, select for downstream tools, and the bytes themselves."""
 
-import re
+from typing import Annotated
 
 from aiohttp import web
+from pydantic import Field, StringConstraints
 
 from scheduler.errors import NotStoredError
-from service.api.body import read_body, read_limit, reply
+from service.api.body import read_body, reply
+from service.calls import Call, described
 from service.keys import CATALOGUE, KEYS, OBJECTS, SETTINGS, THUMBS
 from service.problems import RequestError
+from service.queries import Query, read_query
 from service.store.keys import thumb_of
+from service.views.pictures import ImageRefView, PicturePage, SelectedView
 from service.wire import SelectBody, entry_view
 
 routes = web.RouteTableDef()
 
-_LONGEST_QUERY = 200
-_CURSOR = re.compile(r"[0-9a-f]{0,16}")
+_Words = Annotated[str, StringConstraints(max_length=200)]
 _EXACT = {"X-Content-Type-Options": "nosniff"}
+EXAMPLE_KEY = "images/20260131_174500_0123abcd.png"
 CACHE = "private, max-age=31536000, immutable"
 
 
+class LatestQuery(Query):
+    """The query of `GET /api/images/latest`."""
+
+    limit: int = Field(default=50, ge=1, le=500, description="how many at most")
+    cursor: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{1,16}$", description="`next_cursor` of the page before"
+    )
+    q: _Words = Field(default="", description="words that prompt, model or tags begin with")
+    model: _Words = Field(default="", description="only pictures that this model drew")
+    tag: _Words = Field(default="", description="only pictures with this tag")
+
+
 @routes.get("/api/images/latest")
+@described(
+    Call(
+        section="pictures",
+        answer=PicturePage,
+        query=LatestQuery,
+        example={"limit": 12, "q": "cube"},
+    )
+)
 async def latest(request: web.Request) -> web.Response:
     """List the newest pictures, or those that match `q`, `model` and `tag`."""
-    limit = read_limit(request, usual=50, most=500)
-    for name in ("q", "model", "tag"):
-        if len(request.query.get(name, "")) > _LONGEST_QUERY:
-            raise RequestError("too long", code="invalid_request", field=name)
-    cursor = request.query.get("cursor", "")
-    if not _CURSOR.fullmatch(cursor):
-        raise RequestError("not a cursor of ours", code="invalid_request", field="cursor")
+    query = read_query(request, LatestQuery)
     page = await request.app[CATALOGUE].latest(
-        limit=limit,
-        cursor=cursor or None,
-        q=request.query.get("q", ""),
-        model=request.query.get("model", ""),
-        tag=request.query.get("tag", ""),
+        limit=query.limit, cursor=query.cursor, q=query.q, model=query.model, tag=query.tag
     )
-    return reply(
-        {"items": [entry_view(entry) for entry in page.items], "next_cursor": page.next_cursor}
-    )
+    items = [entry_view(entry) for entry in page.items]
+    answer: PicturePage = {"items": items, "next_cursor": page.next_cursor}
+    return reply(answer)
 
 
 @routes.post("/api/images/select")
+@described(
+    Call(
+        section="pictures",
+        answer=SelectedView,
+        body=SelectBody,
+        codes=(("invalid_request", 400), "bad_key", "not_found", "store_down"),
+        example={"object_key": EXAMPLE_KEY},
+    )
+)
 async def select(request: web.Request) -> web.Response:
     """Return a reference to a picture for UI, CAD and other tools."""
     body, _ = await read_body(request, SelectBody)
@@ -53,35 +76,46 @@ async def select(request: web.Request) -> web.Response:
         raise NotStoredError(f"there is no picture {key}")
     objects, settings = request.app[OBJECTS], request.app[SETTINGS]
     url = await objects.link(key, seconds=settings.link_seconds)
-    return reply(
-        {
-            "imageRef": {
-                "id": key.rsplit("/", 1)[-1].removesuffix(".png"),
-                "key": key,
-                "downloadUrl": url or f"{_base(request)}/api/images/file/{key}",
-                "storageUri": objects.uri(key),
-                "title": item.prompt[:80],
-                "caption": item.prompt,
-                "friendlyName": item.prompt[:80],
-                "source": "kitty-images",
-            }
-        }
-    )
+    reference: ImageRefView = {
+        "id": key.rsplit("/", 1)[-1].removesuffix(".png"),
+        "key": key,
+        "downloadUrl": url or f"{_base(request)}/api/images/file/{key}",
+        "storageUri": objects.uri(key),
+        "title": item.prompt[:80],
+        "caption": item.prompt,
+        "friendlyName": item.prompt[:80],
+        "source": "kitty-images",
+    }
+    answer: SelectedView = {"imageRef": reference}
+    return reply(answer)
 
 
 @routes.get("/api/images/file/{key:.+}")
+@described(
+    Call(
+        section="pictures",
+        media="image/png",
+        headers={"Range": "bytes to return", "If-None-Match": "answer 304 if the ETag is this"},
+        also={206: "a range of the bytes", 304: "not changed", 416: "no such range"},
+        codes=("bad_key", "not_found", "store_down"),
+        example={"key": EXAMPLE_KEY},
+    )
+)
 async def file(request: web.Request) -> web.StreamResponse:
-    """Return a stored object's bytes, whole or a range of them."""
-    return await send_object(request, request.match_info["key"])
+    """Return a stored object's bytes, whole or a range of them.
+
+    The same as `/{bucket}/{key}`, the address that KITTY's pages ask MinIO under.
+    """
+    return await from_bucket(request)
 
 
-async def send_object(request: web.Request, wanted: str) -> web.StreamResponse:
-    """Answer with an object; its ETag spares a second download.
+async def from_bucket(request: web.Request) -> web.StreamResponse:
+    """Return a stored object's bytes to whoever takes us for MinIO.
 
     Raises:
         StoreError: the key is not one of ours, or nothing is stored under it.
     """
-    key = request.app[KEYS].check(wanted)
+    key = request.app[KEYS].check(request.match_info["key"])
     objects = request.app[OBJECTS]
     info = await objects.stat(key)
     headers = {"ETag": f'"{info.etag}"', "Accept-Ranges": "bytes", "Cache-Control": CACHE, **_EXACT}
@@ -104,6 +138,16 @@ async def send_object(request: web.Request, wanted: str) -> web.StreamResponse:
 
 
 @routes.get("/api/images/thumb/{key:.+}")
+@described(
+    Call(
+        section="pictures",
+        media="image/webp",
+        headers={"If-None-Match": "answer 304 if the ETag is this"},
+        also={304: "not changed"},
+        codes=("bad_key", "not_found", "store_down"),
+        example={"key": EXAMPLE_KEY},
+    )
+)
 async def thumb(request: web.Request) -> web.Response:
     """Return the thumbnail of a picture; its bytes never change, so browsers may keep it."""
     key = request.app[KEYS].check_png(request.match_info["key"])

@@ -5,23 +5,66 @@ import hashlib
 from aiohttp import web
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from pydantic import Field
 
 from engines.spec import SPEC_JSON
 from scheduler.ask import Ask
 from scheduler.job import Job, JobId
-from service.api.body import is_number, read_body, read_limit, reply
+from service.api.body import read_body, reply
+from service.calls import Call, described
 from service.drafts import unknown_fields
 from service.keys import DRAFTS, JOURNAL, ROUTER, SCHEDULER, SETTINGS
 from service.problems import RequestError
+from service.queries import Number, Query, read_query
+from service.views.jobs import AcceptedView, JobPage, JobView, QueueView, WholeJobView
 from service.wire import GenerateBody, eta_view, job_view, shortfall_view, status_word
 
 routes = web.RouteTableDef()
 
-_STATES = ("queued", "running", "storing", "succeeded", "failed", "cancelled")
+_STATE = "queued|running|storing|succeeded|failed|cancelled"
+_FOUND = ("job_not_found", "store_down")
+_MOVED = (*_FOUND, "illegal_transition")
 _KEY_LENGTH = 200
 
 
+class JobsQuery(Query):
+    """The query of `GET /api/images/jobs`."""
+
+    limit: int = Field(default=50, ge=1, le=1000, description="how many at most")
+    cursor: Number | None = Field(default=None, description="`next_cursor` of the page before")
+    state: str | None = Field(
+        default=None,
+        pattern=f"^(?:{_STATE})(?:,(?:{_STATE}))*$",
+        description="only jobs in these states, separated by commas",
+    )
+
+
 @routes.post("/api/images/generate")
+@described(
+    Call(
+        section="jobs",
+        status=202,
+        answer=AcceptedView,
+        headers={
+            "Idempotency-Key": "the same key from the same client gives the same job again",
+            "X-Client": "who asks, instead of the address; clients take turns",
+        },
+        body=GenerateBody,
+        codes=(
+            ("invalid_request", 400),
+            "images_disabled",
+            "invalid_spec",
+            "model_not_found",
+            "bad_key",
+            "not_found",
+            "idempotency_conflict",
+            "queue_full",
+            "shutting_down",
+            "store_down",
+        ),
+        example={"prompt": "a red cube", "steps": 20, "count": 2},
+    )
+)
 async def generate(request: web.Request) -> web.Response:
     """Accept a request for pictures; it is durable when the answer leaves."""
     if not request.app[SETTINGS].images_enabled:
@@ -52,39 +95,47 @@ async def generate(request: web.Request) -> web.Response:
 
 
 @routes.get("/api/images/jobs")
+@described(
+    Call(
+        section="jobs",
+        answer=JobPage,
+        query=JobsQuery,
+        codes=("store_down",),
+        example={"limit": 20},
+    )
+)
 async def list_jobs(request: web.Request) -> web.Response:
     """List jobs, newest first; `cursor` goes on where the last page ended."""
-    limit = read_limit(request, usual=50, most=1000)
-    cursor = request.query.get("cursor", "")
-    if cursor and not is_number(cursor):
-        raise RequestError("not a cursor of ours", code="invalid_request", field="cursor")
-    states = [part for part in request.query.get("state", "").split(",") if part]
-    if unknown := [state for state in states if state not in _STATES]:
-        detail = f"{unknown[0]!r} is none of {', '.join(_STATES)}"
-        raise RequestError(detail, code="invalid_request", field="state")
-    before = int(cursor) if cursor else None
-    jobs = await request.app[JOURNAL].page(limit=limit, before=before, states=states)
+    query = read_query(request, JobsQuery)
+    jobs = await request.app[JOURNAL].page(
+        limit=query.limit, before=query.cursor, states=query.state.split(",") if query.state else ()
+    )
     table = request.app[SCHEDULER].table
     items = [_view(request, table.newest(job)) for job in jobs]
-    following = str(jobs[-1].number) if len(jobs) == limit else None
-    return reply({"items": items, "next_cursor": following})
+    following = str(jobs[-1].number) if len(jobs) == query.limit else None
+    answer: JobPage = {"items": items, "next_cursor": following}
+    return reply(answer)
 
 
 @routes.get("/api/images/jobs/{job_id}")
+@described(Call(section="jobs", answer=WholeJobView, codes=_FOUND))
 async def show_job(request: web.Request) -> web.Response:
     """Show where a job stands, and what it draws with every default settled."""
     job = await request.app[SCHEDULER].table.find(_job_id(request))
     spec = SPEC_JSON.dump_python(job.spec, mode="json")
-    return reply({**_view(request, job), "spec": spec})
+    answer: WholeJobView = {**_view(request, job), "spec": spec}
+    return reply(answer)
 
 
 @routes.delete("/api/images/jobs/{job_id}")
+@described(Call(section="jobs", answer=JobView, codes=_FOUND))
 async def cancel_job(request: web.Request) -> web.Response:
     """End a job; asking again changes nothing."""
     return reply(_view(request, await request.app[SCHEDULER].cancel(_job_id(request))))
 
 
 @routes.post("/api/images/jobs/{job_id}/retry")
+@described(Call(section="jobs", status=202, answer=JobView, codes=_MOVED))
 async def retry_job(request: web.Request) -> web.Response:
     """Queue a failed or cancelled job again."""
     job = await request.app[SCHEDULER].retry(_job_id(request))
@@ -92,6 +143,7 @@ async def retry_job(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/images/jobs/{job_id}/pause")
+@described(Call(section="jobs", answer=JobView, codes=_MOVED))
 async def pause_job(request: web.Request) -> web.Response:
     """Hold a job at its next step boundary."""
     job = await request.app[SCHEDULER].pause(_job_id(request), paused=True)
@@ -99,6 +151,7 @@ async def pause_job(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/images/jobs/{job_id}/resume")
+@described(Call(section="jobs", answer=JobView, codes=_MOVED))
 async def resume_job(request: web.Request) -> web.Response:
     """Let a paused job go on."""
     job = await request.app[SCHEDULER].pause(_job_id(request), paused=False)
@@ -106,11 +159,13 @@ async def resume_job(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/images/queue/{verb:pause|resume}")
+@described(Call(section="jobs", answer=QueueView, codes=("shutting_down",)))
 async def pause_queue(request: web.Request) -> web.Response:
     """Begin no more jobs, or begin them again."""
     scheduler = request.app[SCHEDULER]
     scheduler.pause_all(paused=request.match_info["verb"] == "pause")
-    return reply({"paused": scheduler.paused, "waiting": scheduler.waiting})
+    answer: QueueView = {"paused": scheduler.paused, "waiting": scheduler.waiting}
+    return reply(answer)
 
 
 def _job_id(request: web.Request) -> JobId:
@@ -135,7 +190,7 @@ def _header(request: web.Request, name: str) -> str:
     return text
 
 
-def _view(request: web.Request, job: Job) -> dict[str, object]:
+def _view(request: web.Request, job: Job) -> JobView:
     """Return a job with its place in the queue."""
     scheduler = request.app[SCHEDULER]
     position = None if job.finished else scheduler.position(job)
@@ -146,7 +201,7 @@ def _view(request: web.Request, job: Job) -> dict[str, object]:
 def _accepted(request: web.Request, job: Job) -> web.Response:
     """Return the short answer to a submit."""
     scheduler, here = request.app[SCHEDULER], f"/api/images/jobs/{job.id}"
-    answer = {
+    answer: AcceptedView = {
         "job_id": job.id,
         "status": status_word(job.status, request.app[SETTINGS].status_words),
         "state": job.status.kind,

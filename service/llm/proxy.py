@@ -13,6 +13,7 @@ from yarl import URL
 
 from scheduler.desk import Desk
 from scheduler.lease import Tenant
+from service.calls import Call, described
 from service.llm.headers import for_client, for_server
 from service.llm.pipe import Pipe, SlowClientError
 from service.llm.servers import needs_gpu, target
@@ -90,6 +91,18 @@ class Proxy:
         if self._session is not None:
             await self._session.close()
 
+    @described(
+        Call(
+            section="llm",
+            media="*/*",
+            codes=(
+                "llm_not_found", "no_such_path", "body_too_large", "gpu_busy", "shutting_down",
+                "llm_down", "llm_timeout",
+            ),
+            relayed=True,
+            example={"server": "q4", "path": "v1/chat/completions"},
+        )
+    )  # fmt: skip
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Pass one call on, and its answer back.
 

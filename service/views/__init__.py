@@ -1,0 +1,1 @@
+"""The shapes of what we answer, shared by the code that answers and by the API's document."""
