@@ -42,6 +42,7 @@ from service.keys import (
 from service.lifespan import drain, lifespan
 from service.metrics import Metrics
 from service.middleware import guard, traced, translated
+from service.origins import preflights, sharing
 from service.resources import Resources
 from service.settings import Settings
 from service.sharing import build_gpus, build_proxy
@@ -57,7 +58,7 @@ def build_app(settings: Settings, parts: Resources) -> web.Application:
     models = Models({name: built.engine for name, built in parts.engines.items()})
     router, scheduler = _deciders(settings, parts, models=models, gpus=gpus)
     app = web.Application(
-        middlewares=[*_tracing(settings), translated, guard(settings)],
+        middlewares=[*_tracing(settings), translated, *_cross(settings), guard(settings)],
         client_max_size=int(settings.max_body_mb * 2**20),
     )
     app[SETTINGS] = settings
@@ -83,6 +84,8 @@ def build_app(settings: Settings, parts: Resources) -> web.Application:
     aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
     app.cleanup_ctx.append(lifespan)
     app.on_shutdown.append(drain)
+    if settings.allowed_origins:
+        app.on_response_prepare.append(sharing(settings.allowed_origins))
     return app
 
 
@@ -121,3 +124,8 @@ def _add_routes(app: web.Application) -> None:
 def _tracing(settings: Settings) -> list[Middleware]:
     """Return the tracing middleware if anybody reads traces: a twelfth of a submit's time."""
     return [traced] if settings.otel_exporter_otlp_endpoint else []
+
+
+def _cross(settings: Settings) -> list[Middleware]:
+    """Return what answers browsers' questions about other sites' pages, if any is let in."""
+    return [preflights(settings.allowed_origins)] if settings.allowed_origins else []

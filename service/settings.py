@@ -1,12 +1,14 @@
 """Everything that can be set from outside, read once from the environment."""
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
 Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 
 
@@ -100,6 +102,16 @@ class Settings(BaseSettings):
         for part in value:
             ipaddress.ip_network(part)
         return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Write each as browsers do: without a slash at its end, in small letters."""
+        origins = tuple(part.rstrip("/").lower() for part in value)
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is not like http://studio.local:4173")
+        return origins
 
     @property
     def bucket_folder(self) -> Path:

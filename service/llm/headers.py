@@ -27,8 +27,12 @@ def for_server(headers: CIMultiDictProxy[str], *, drop: frozenset[str]) -> CIMul
 
 
 def for_client(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
-    """Return what an answer carries back to the client."""
-    return _passing(headers, _HOP_BY_HOP | {"server", "date"})
+    """Return what an answer carries back to the client.
+
+    To which sites' pages it may be shown is not the server's to say: llama.cpp's says "all".
+    """
+    shared = {name.lower() for name in headers if name.lower().startswith("access-control-")}
+    return _passing(headers, _HOP_BY_HOP | {"server", "date"} | shared)
 
 
 def _passing(headers: CIMultiDictProxy[str], dropped: frozenset[str]) -> CIMultiDict[str]:
