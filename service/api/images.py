@@ -97,7 +97,7 @@ async def select(request: web.Request) -> web.Response:
         media="image/png",
         headers={"Range": "bytes to return", "If-None-Match": "answer 304 if the ETag is this"},
         also={206: "a range of the bytes", 304: "not changed", 416: "no such range"},
-        codes=("bad_key", "not_found", "store_down"),
+        codes=("no_such_path", "bad_key", "not_found", "store_down"),
         example={"key": EXAMPLE_KEY},
     )
 )
@@ -144,7 +144,7 @@ async def from_bucket(request: web.Request) -> web.StreamResponse:
         media="image/webp",
         headers={"If-None-Match": "answer 304 if the ETag is this"},
         also={304: "not changed"},
-        codes=("bad_key", "not_found", "store_down"),
+        codes=("no_such_path", "bad_key", "not_found", "store_down"),
         example={"key": EXAMPLE_KEY},
     )
 )

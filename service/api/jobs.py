@@ -159,7 +159,7 @@ async def resume_job(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/images/queue/{verb:pause|resume}")
-@described(Call(section="jobs", answer=QueueView, codes=("shutting_down",)))
+@described(Call(section="jobs", answer=QueueView, codes=("no_such_path", "shutting_down")))
 async def pause_queue(request: web.Request) -> web.Response:
     """Begin no more jobs, or begin them again."""
     scheduler = request.app[SCHEDULER]
