@@ -25,21 +25,20 @@ def choose(
         limit: How many pictures of a group may share a call.
     """
     for leader in ranked:
-        newcomer = _newcomer(leader, ranked, limit)
+        group = leader.group
+        mates = [one for one in ranked if one.group == group] if group is not None else [leader]
+        most = 1 if group is None else limit(group)
+        newcomer = _newcomer(group, ranked) if len(mates) < most else None
         if newcomer is not None and enters(newcomer):
             return [newcomer]
         if enters(leader):
-            return [leader, *_company(leader, ranked, enters, limit)]
+            return [leader, *_company(leader, mates, enters, most)]
     return []
 
 
-def _newcomer(
-    leader: Drawing, ranked: Sequence[Drawing], limit: Callable[[Group], int]
-) -> Drawing | None:
-    group = leader.group
+def _newcomer(group: Group | None, ranked: Sequence[Drawing]) -> Drawing | None:
+    """Return a picture of the group's model that is not ready for steps, if it may have company."""
     if group is None or group.alone:
-        return None
-    if sum(one.group == group for one in ranked) >= limit(group):
         return None
     for one in ranked:
         work = one.work
@@ -54,18 +53,12 @@ def _newcomer(
 
 
 def _company(
-    leader: Drawing,
-    ranked: Sequence[Drawing],
-    enters: Callable[[Drawing], bool],
-    limit: Callable[[Group], int],
+    leader: Drawing, mates: Sequence[Drawing], enters: Callable[[Drawing], bool], most: int
 ) -> Sequence[Drawing]:
     company: list[Drawing] = []
-    group = leader.group
-    if group is None:
-        return company
-    for one in ranked:
-        if len(company) + 1 >= limit(group):
+    for one in mates:
+        if len(company) + 1 >= most:
             break
-        if one is not leader and one.group == group and enters(one):
+        if one is not leader and enters(one):
             company.append(one)
     return company

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import torch
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Conditioning:
     """Encoded prompts of one picture; with guidance the negative prompt is the first row.
+
+    It equals itself alone, so that it can be told cheaply whether a network was told it already.
 
     Attributes:
         embeds: rows x tokens x width.

@@ -23,6 +23,7 @@ class DeviceRules:
         graphs: Whether a captured network can be replayed.
         tile_pixels: Pictures above this size are decoded in tiles.
         memory_gib: Budget for loaded models.
+        spare_gib: Left free for others when a batch is made as large as memory allows.
         empty_cache: Whether the allocator's cache is given back after each picture.
     """
 
@@ -33,6 +34,7 @@ class DeviceRules:
     graphs: bool
     tile_pixels: int
     memory_gib: float
+    spare_gib: float
     empty_cache: bool
     why: Mapping[str, str]
 
@@ -47,6 +49,7 @@ DEVICES: Mapping[DeviceKind, DeviceRules] = MappingProxyType(
             graphs=False,
             tile_pixels=2048 * 2048,
             memory_gib=16,
+            spare_gib=0,
             empty_cache=False,
             why=MappingProxyType(
                 {
@@ -64,12 +67,14 @@ DEVICES: Mapping[DeviceKind, DeviceRules] = MappingProxyType(
             graphs=True,
             tile_pixels=2048 * 2048,
             memory_gib=40,
+            spare_gib=2,
             empty_cache=False,
             why=MappingProxyType(
                 {
                     "precision": "the tensor cores' own width; the ladder catches overflows",
                     "batch": "one picture leaves most of the chip idle at these sizes",
                     "channels_last": "the tensor cores' convolutions want the channel innermost",
+                    "spare_gib": "what llama.cpp holds is counted; this is for what it still takes",
                     "graphs": "launching thousands of small kernels costs more than running them",
                 }
             ),
@@ -82,12 +87,14 @@ DEVICES: Mapping[DeviceKind, DeviceRules] = MappingProxyType(
             graphs=False,
             tile_pixels=1536 * 1536,
             memory_gib=48,
+            spare_gib=16,
             empty_cache=True,
             why=MappingProxyType(
                 {
                     "precision": "single precision never draws black; fp16 and bf16 by setting",
                     "batch": "batched prompts are unreliable there and bring no speed",
                     "channels_last": "slower, and wrong on slices of channels",
+                    "spare_gib": "unified memory: Metal does not tell what others hold of it",
                     "tile_pixels": "arrays of more than 2**32 elements are not supported",
                     "empty_cache": "memory grows with each new shape, so it is given back between "
                     "pictures; between steps it would cost time",
@@ -119,3 +126,8 @@ def guess_device(wanted: str = "auto") -> DeviceKind:
 def batch_size(rules: DeviceRules, settings: DiffusersSettings) -> int:
     """Return how many pictures are stepped together at most."""
     return settings.batch or rules.batch
+
+
+def accelerated(rules: DeviceRules, settings: DiffusersSettings) -> bool:
+    """Say whether networks are fused and replayed."""
+    return rules.graphs and settings.accelerate == "full"

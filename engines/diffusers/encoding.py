@@ -68,10 +68,10 @@ def encode(
         embeds, pooled = encoded[1]
         empty = None if pooled is None else torch.zeros_like(pooled)
         encoded[0] = (torch.zeros_like(embeds), empty)
-    embeds = torch.cat([embeds for embeds, _ in encoded])
+    embeds = torch.cat([embeds for embeds, _ in encoded]).to(checkpoint.dtype)
     if not checkpoint.takes_size:
         return Conditioning(embeds)
-    pooled = torch.cat([pooled for _, pooled in encoded if pooled is not None])
+    pooled = torch.cat([pooled for _, pooled in encoded if pooled is not None]).to(embeds)
     return Conditioning(embeds, pooled, _size_ids(checkpoint, part.size, guided=guided).to(embeds))
 
 

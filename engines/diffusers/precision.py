@@ -43,6 +43,7 @@ class Ladder:
 
     def __init__(self, *, start: Literal["fp32", "fp16", "bf16"], memory: Path) -> None:
         self._rungs = ladder(start)
+        self._by_name = {rung.name: rung for rung in self._rungs}
         self._memory = memory
         self._known: dict[str, str] = {}
         with suppress(OSError, ValueError, AttributeError):
@@ -51,9 +52,7 @@ class Ladder:
 
     def rung(self, mark: str) -> Rung:
         """Return the rung at which a model is used now."""
-        names = [rung.name for rung in self._rungs]
-        known = self._known.get(mark, "")
-        return self._rungs[names.index(known) if known in names else 0]
+        return self._by_name.get(self._known.get(mark, ""), self._rungs[0])
 
     def above(self, rung: Rung, *, decoder_only: bool) -> Rung | None:
         """Return the next rung to try, None at the top.

@@ -1,104 +1,143 @@
-"""Asks the network by replaying a captured call: one launch instead of thousands."""
+"""Asks the network by replaying a recorded call, where that was measured to pay."""
 
-from collections.abc import Hashable, Mapping
+import logging
+import time
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from engines.diffusers.checkpoint import Checkpoint
-from engines.diffusers.stepper import ask_network
+from engines.diffusers.conditioning import Conditioning
+from engines.diffusers.graphs import Recorder, Recording
+from engines.diffusers.stepper import Call, ask_network
 
-SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
-"""Numbers of rows that are captured, per row of one picture; fewer are filled up."""
+LAUNCHING_SHARE = 0.5
+"""A call is recorded when launching its kernels takes more than this part of its time.
 
-_WARM_UPS = 2
-"""Calls before the capture: convolutions choose their algorithm, kernels are loaded."""
+Where the device is busy for longer than that, it is what is waited for, and replaying saves
+nothing; the margin is there because the interpreter that launches is shared with the service.
+"""
+
+KEPT = 64
+"""Shapes that a checkpoint remembers."""
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Capture:
-    """One captured call: write into `inputs`, replay, read `answer` before the next replay."""
+class Shape:
+    """A call of one shape: its arguments lie where a recording reads them.
 
-    graph: torch.cuda.CUDAGraph
+    Attributes:
+        told: What `inputs` say of the prompts now.
+        calls: How often it was asked kernel by kernel.
+    """
+
     inputs: dict[str, Any]
-    answer: torch.Tensor
+    told: tuple[Conditioning, ...]
+    calls: int = 0
+    recording: Recording | None = None
+
+    def lay(self, call: Call) -> None:
+        """Write a call's arguments over those that lie here; prompts only where they differ."""
+        torch.cat(call.samples, out=self.inputs["sample"])
+        torch.cat(call.moments, out=self.inputs["timestep"])
+        if call.told != self.told:
+            _write(self.inputs, call.telling())
+            self.told = call.told
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """A call that is to be recorded, and how its checkpoint was dressed when it was asked."""
+
+    checkpoint: Checkpoint
+    dress: Hashable
+    shape: Shape
 
 
 class Replays:
-    """Captures the network once per shape and replays it from then on.
+    """Replays the calls whose kernels take longer to launch than to run.
 
-    Captures belong to their checkpoint and go with it. They share one memory pool, which is
-    sound because an answer is read before anything else is replayed.
+    A shape's first call is asked kernel by kernel and loads what it needs. The second is timed,
+    and from then on the fourth, the eighth, … as long as recording does not seem to pay. What
+    pays is recorded after the step, when the GPU is nobody's: that costs the pictures about as
+    much as a few steps, but it runs nothing on the device, so a chat does not wait for it.
+    Recordings belong to their checkpoint and go with it.
     """
 
-    def __init__(self) -> None:
-        self._pool = torch.cuda.graph_pool_handle()
+    def __init__(
+        self, *, recorder: Recorder, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._recorder = recorder
+        self._clock = clock
+        self._wishes: list[_Wish] = []
 
-    def __call__(self, checkpoint: Checkpoint, inputs: dict[str, Any]) -> torch.Tensor:
-        """Return the prediction for every row of `inputs`."""
-        if "mid_block_additional_residual" in inputs:
-            # Guided calls are rare and differ in many ways; a capture each would not pay.
-            return ask_network(checkpoint, inputs)
-        rows = inputs["sample"].shape[0]
-        filled = _filled(inputs, up_to(rows))
-        key = _key(checkpoint, filled)
-        capture = checkpoint.captures.get(key)
-        if capture is None:
-            capture = checkpoint.captures[key] = self._capture(checkpoint, filled)
-        _write(capture.inputs, filled)
-        capture.graph.replay()
-        return capture.answer[:rows]
+    def __call__(self, checkpoint: Checkpoint, call: Call) -> torch.Tensor:
+        """Return the prediction for every row; the next call may write over it."""
+        key = _key(checkpoint, call)
+        shape = checkpoint.captures.get(key)
+        if shape is None:
+            shape = Shape(call.together(), call.told)
+            while len(checkpoint.captures) >= KEPT:
+                del checkpoint.captures[next(iter(checkpoint.captures))]
+            checkpoint.captures[key] = shape
+        else:
+            shape.lay(call)
+        if shape.recording is None:
+            return self._ask(checkpoint, shape)
+        shape.recording.replay()
+        return shape.recording.answer
 
-    def _capture(self, checkpoint: Checkpoint, inputs: Mapping[str, Any]) -> Capture:
-        held = _copied(inputs)
-        beside: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        beside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(beside):
-            for _ in range(_WARM_UPS):
-                ask_network(checkpoint, held)
-        torch.cuda.current_stream().wait_stream(beside)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            answer = ask_network(checkpoint, held)
-        return Capture(graph, held, answer)
+    def prepare(self) -> None:
+        """Record what was found to pay."""
+        wishes, self._wishes = self._wishes, []
+        for wish in wishes:
+            if wish.dress == _dress(wish.checkpoint):
+                self._record(wish.checkpoint, wish.shape)
 
+    def _ask(self, checkpoint: Checkpoint, shape: Shape) -> torch.Tensor:
+        shape.calls += 1
+        if shape.calls < 2 or shape.calls & (shape.calls - 1):  # noqa: PLR2004 - powers of two
+            return ask_network(checkpoint, shape.inputs)
+        self._recorder.wait()
+        began = self._clock()
+        answer = ask_network(checkpoint, shape.inputs)
+        launched = self._clock()
+        self._recorder.wait()
+        if launched - began > LAUNCHING_SHARE * (self._clock() - began):
+            self._wishes.append(_Wish(checkpoint, _dress(checkpoint), shape))
+        return answer
 
-def up_to(rows: int) -> int:
-    """Return how many rows are asked so that `rows` fit: the next size that is captured."""
-    return next((size for size in SIZES if size >= rows), rows)
-
-
-def _key(checkpoint: Checkpoint, inputs: Mapping[str, Any]) -> Hashable:
-    seams = checkpoint.seams
-    shapes = tuple((name, tuple(tensor.shape)) for name, tensor in _tensors(inputs))
-    return shapes, checkpoint.worn, seams.x, seams.y
-
-
-def _tensors(inputs: Mapping[str, Any]) -> list[tuple[str, torch.Tensor]]:
-    found: list[tuple[str, torch.Tensor]] = []
-    for name, value in inputs.items():
-        found += _tensors(value) if isinstance(value, dict) else [(name, value)]
-    return found
-
-
-def _copied(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: _copied(v) if isinstance(v, dict) else v.clone() for k, v in inputs.items()}
-
-
-def _filled(inputs: Mapping[str, Any], rows: int) -> dict[str, Any]:
-    """Repeat the last row until there are `rows`."""
-
-    def fill(tensor: torch.Tensor) -> torch.Tensor:
-        missing = rows - tensor.shape[0]
-        if missing == 0:
-            return tensor
-        return torch.cat([tensor, tensor[-1:].expand(missing, *tensor.shape[1:])])
-
-    return {k: _filled(v, rows) if isinstance(v, dict) else fill(v) for k, v in inputs.items()}
+    def _record(self, checkpoint: Checkpoint, shape: Shape) -> None:
+        began = self._clock()
+        try:
+            shape.recording = self._recorder.record(lambda: ask_network(checkpoint, shape.inputs))
+        except RuntimeError as error:
+            # It is drawn as before, more slowly; a later call may try again.
+            _LOG.warning("a call of %s cannot be replayed: %s", checkpoint.shelved.info.name, error)
+            return
+        rows = shape.inputs["sample"].shape[0]
+        _LOG.info(
+            "recorded %d rows of %s in %.2f s",
+            rows,
+            checkpoint.shelved.info.name,
+            self._clock() - began,
+        )
 
 
-def _write(held: dict[str, Any], inputs: Mapping[str, Any]) -> None:
+def _dress(checkpoint: Checkpoint) -> Hashable:
+    return checkpoint.worn, checkpoint.seams.x, checkpoint.seams.y
+
+
+def _key(checkpoint: Checkpoint, call: Call) -> Hashable:
+    embeds = call.told[0].embeds
+    return len(call.samples), call.samples[0].shape, embeds.shape, _dress(checkpoint)
+
+
+def _write(held: dict[str, Any], inputs: dict[str, Any]) -> None:
     for name, value in inputs.items():
         if isinstance(value, dict):
             _write(held[name], value)

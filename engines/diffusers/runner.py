@@ -8,6 +8,7 @@ from engines.diffusers.choice import choose
 from engines.diffusers.drawing import Drawing
 from engines.diffusers.loader import empty_cache, synchronize
 from engines.diffusers.order import Order
+from engines.diffusers.session import Session
 from engines.diffusers.stepper import step
 from engines.diffusers.studio import Studio
 from engines.diffusers.tidying import Tidying
@@ -48,6 +49,7 @@ class Runner:
             chosen = choose(ranked, enters=enters, limit=self._studio.batches.limit)
             self._work(chosen)
         self._let_go()
+        self._studio.network.prepare()
         return bool(chosen)
 
     def close(self) -> None:
@@ -85,33 +87,41 @@ class Runner:
 
     def _stepped(self, chosen: Sequence[Drawing]) -> Sequence[Drawing]:
         """Step pictures of one group in one call and return those that moved."""
+        sessions = [one.work.session for one in chosen if one.work and one.work.session]
+        stood = [session.latents for session in sessions]
         try:
-            self._step(chosen)
+            self._step(chosen[0], sessions)
         except Exception as error:  # noqa: BLE001
-            return self._apart(chosen, error)
+            moved = [s.latents is not before for s, before in zip(sessions, stood, strict=True)]
+            rest = [one for one, done in zip(chosen, moved, strict=True) if not done]
+            apart = self._apart(rest or chosen[:1], error, together=len(chosen))
+            return [*apart, *(one for one in chosen if one not in rest and not one.ended)]
         return chosen
 
-    def _step(self, chosen: Sequence[Drawing]) -> None:
-        studio, work = self._studio, chosen[0].work
-        if work is None or work.session is None:
+    def _step(self, leader: Drawing, sessions: Sequence[Session]) -> None:
+        studio, work = self._studio, leader.work
+        if work is None or leader.group is None:
             return
-        group = work.session.group
+        group = leader.group
         checkpoint = studio.dressed(work.model, loras=group.loras, tiling=group.tiling)
-        sessions = [one.work.session for one in chosen if one.work and one.work.session]
-        step(sessions, checkpoint, network=studio.network, guides=studio.guides)
+        with studio.batches.watched(group, len(sessions)):
+            step(sessions, checkpoint, network=studio.network, guides=studio.guides)
 
-    def _apart(self, chosen: Sequence[Drawing], error: Exception) -> Sequence[Drawing]:
+    def _apart(
+        self, chosen: Sequence[Drawing], error: Exception, *, together: int
+    ) -> Sequence[Drawing]:
         """Answer a failed call: find out whose fault it was by stepping one at a time.
 
-        A call that was too large moves nothing now; the next one is smaller.
+        Those who were stepped before it failed are not among the `chosen`. A call that was too
+        large moves nothing more now; the next one is smaller.
         """
         group, short = chosen[0].group, is_out_of_memory(error)
         if short:
             empty_cache(self._studio.device)
-        if len(chosen) == 1:
+        if together == 1 or (len(chosen) == 1 and not short):
             chosen[0].fail(OutOfMemoryError(str(error)) if short else error)
             return []
         if short and group is not None:
-            self._studio.batches.shrink(group, len(chosen))
+            self._studio.batches.shrink(group, together)
             return []
         return [moved for one in chosen for moved in self._stepped([one])]

@@ -109,10 +109,9 @@ class SamplerRun:
                 shape=shape, scheduler=self._scheduler, device=device
             )
         self._clean: torch.Tensor | None = None
-        self._begin = 0
-        self._timesteps: torch.Tensor = self._scheduler.timesteps
+        self._device = device
         self.done = 0
-        self._seek()
+        self._window(0, len(self._scheduler.timesteps))
 
     @property
     def steps(self) -> int:
@@ -130,6 +129,11 @@ class SamplerRun:
     def timestep(self) -> float:
         """The training timestep at which the network is asked next."""
         return float(self._timesteps[self.done])
+
+    @property
+    def moment(self) -> torch.Tensor:
+        """The same as one number on the device."""
+        return self._moments[self.done]
 
     def limit(self, *, strength: float, start: float, end: float) -> None:
         """Draw only a part of the steps, at least one of them.
@@ -154,7 +158,10 @@ class SamplerRun:
 
     def _window(self, first: int, last: int) -> None:
         self._begin = first
-        self._timesteps = self._scheduler.timesteps[first:last]
+        self._timesteps: torch.Tensor = self._scheduler.timesteps[first:last]
+        # Copied once: a copy at every step would make the device wait.
+        moments = self._timesteps.to(self._device, torch.float32)
+        self._moments: tuple[torch.Tensor, ...] = torch.split(moments, 1)
         self._seek()
 
     def _seek(self) -> None:

@@ -1,6 +1,6 @@
 """One picture being drawn: its latents, its sampler, and what the network is told of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -79,6 +79,7 @@ class Session:
     guides: tuple[Guide, ...] = ()
     frame: Frame | None = None
     shortfalls: tuple[Shortfall, ...] = ()
+    _next: torch.Tensor | None = field(default=None, init=False, repr=False)
 
     @property
     def finished(self) -> bool:
@@ -86,11 +87,8 @@ class Session:
         return self.sampler.done >= self.sampler.steps
 
     def network_input(self) -> torch.Tensor:
-        """Return the rows that the network reads at this step."""
-        rows = self.sampler.scale(self.latents)
-        if self.frame is not None and self.frame.masked is not None:
-            rows = torch.cat([rows, self.frame.mask, self.frame.masked], dim=1)
-        return torch.cat([rows] * self.conditioning.rows)
+        """Return what each of its rows reads at this step, in the network's number format."""
+        return self._scaled() if self._next is None else self._next
 
     def control_weights(self) -> tuple[float, ...]:
         """Return how strongly each guide acts at this step."""
@@ -100,14 +98,23 @@ class Session:
             for guide in self.guides
         )
 
-    def take(self, prediction: torch.Tensor) -> None:
-        """Go one step on with the network's answer, one row per row of the conditioning."""
-        answer = prediction.to(self.latents.dtype)
+    def take(self, answer: torch.Tensor) -> None:
+        """Go one step on with the network's answer in single precision, one row per own row."""
         if self.conditioning.rows > 1:
             without, with_prompt = answer.chunk(2)
             answer = without + self.cfg * (with_prompt - without)
-        self.latents = self.sampler.advance(answer, self.latents)
+        latents = self.sampler.advance(answer, self.latents)
         frame = self.frame
         if frame is not None and frame.masked is None:
             kept = self.sampler.blur(frame.original, frame.noise)
-            self.latents = (1 - frame.mask) * kept + frame.mask * self.latents
+            latents = (1 - frame.mask) * kept + frame.mask * latents
+        self.latents = latents
+        # The device is still busy with the network: what is launched now costs the next step
+        # nothing, while the device would wait for it there.
+        self._next = None if self.finished else self._scaled()
+
+    def _scaled(self) -> torch.Tensor:
+        rows = self.sampler.scale(self.latents)
+        if self.frame is not None and self.frame.masked is not None:
+            rows = torch.cat([rows, self.frame.mask, self.frame.masked], dim=1)
+        return rows.to(self.conditioning.embeds.dtype)

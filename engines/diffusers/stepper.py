@@ -1,20 +1,74 @@
 """One network call for several sessions, each at its own timestep."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 
 from engines.diffusers.checkpoint import Checkpoint
+from engines.diffusers.conditioning import Conditioning
 from engines.diffusers.guiding import Guides
 from engines.diffusers.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is asked in one call, not yet laid together.
+
+    Attributes:
+        samples: For every row, 1 x channels x height x width.
+        moments: For every row, its timestep.
+        told: The conditionings, one for every session.
+    """
+
+    samples: list[torch.Tensor]
+    moments: list[torch.Tensor]
+    told: tuple[Conditioning, ...]
+
+    def together(self) -> dict[str, Any]:
+        """Return the network's arguments, in memory of their own."""
+        return {
+            "sample": torch.cat(self.samples),
+            "timestep": torch.cat(self.moments),
+            **self.telling(),
+        }
+
+    def telling(self) -> dict[str, Any]:
+        """Return the arguments that are the same at every step."""
+        inputs: dict[str, Any] = {"encoder_hidden_states": torch.cat([t.embeds for t in self.told])}
+        pooled = [one.pooled for one in self.told if one.pooled is not None]
+        ids = [one.size_ids for one in self.told if one.size_ids is not None]
+        if pooled and ids:
+            inputs["added_cond_kwargs"] = {
+                "text_embeds": torch.cat(pooled),
+                "time_ids": torch.cat(ids),
+            }
+        return inputs
 
 
 class Network(Protocol):
     """Asks a checkpoint's denoising network; how, is the device's business."""
 
-    def __call__(self, checkpoint: Checkpoint, inputs: dict[str, Any]) -> torch.Tensor:
-        """Return the prediction for every row of `inputs`."""
+    def __call__(self, checkpoint: Checkpoint, call: Call) -> torch.Tensor:
+        """Return the prediction for every row; the next call may write over it."""
+
+    def prepare(self) -> None:
+        """Do between two steps, outside every turn, what makes later calls quicker.
+
+        Nothing runs on the device meanwhile.
+        """
+
+
+class PlainNetwork:
+    """Asks the network kernel by kernel."""
+
+    def __call__(self, checkpoint: Checkpoint, call: Call) -> torch.Tensor:
+        """Return the prediction for every row."""
+        return ask_network(checkpoint, call.together())
+
+    def prepare(self) -> None:
+        """Nothing makes it quicker."""
 
 
 def ask_network(checkpoint: Checkpoint, inputs: dict[str, Any]) -> torch.Tensor:
@@ -30,32 +84,26 @@ def step(
 
     The sessions must be of one group: same model, adapters, size, number of rows and controls.
     """
-    inputs = gather(sessions, checkpoint)
-    inputs |= guides.ask(sessions, checkpoint, inputs)
-    prediction = network(checkpoint, inputs)
-    rows = [session.conditioning.rows for session in sessions]
-    for session, answer in zip(sessions, torch.split(prediction, rows), strict=True):
+    call = gather(sessions)
+    if sessions[0].guides:
+        # Guided calls are rare and differ in many ways: nothing that a device prepares would pay.
+        inputs = call.together()
+        prediction = ask_network(checkpoint, inputs | guides.ask(sessions, checkpoint, inputs))
+    else:
+        prediction = network(checkpoint, call)
+    rows = sessions[0].conditioning.rows
+    answers = prediction.to(sessions[0].latents.dtype, copy=True)
+    for session, answer in zip(sessions, torch.split(answers, rows), strict=True):
         session.take(answer)
 
 
-def gather(sessions: Sequence[Session], checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return the rows of all sessions as one call's arguments."""
-    dtype, device = checkpoint.dtype, checkpoint.device
-    times = [
-        session.sampler.timestep for session in sessions for _ in range(session.conditioning.rows)
-    ]
-    inputs: dict[str, Any] = {
-        "sample": torch.cat([session.network_input() for session in sessions]).to(dtype),
-        "timestep": torch.tensor(times, dtype=torch.float32, device=device),
-        "encoder_hidden_states": torch.cat(
-            [session.conditioning.embeds for session in sessions]
-        ).to(dtype),
-    }
-    pooled = [s.conditioning.pooled for s in sessions if s.conditioning.pooled is not None]
-    ids = [s.conditioning.size_ids for s in sessions if s.conditioning.size_ids is not None]
-    if pooled and ids:
-        inputs["added_cond_kwargs"] = {
-            "text_embeds": torch.cat(pooled).to(dtype),
-            "time_ids": torch.cat(ids).to(dtype),
-        }
-    return inputs
+def gather(sessions: Sequence[Session]) -> Call:
+    """Return the rows of all sessions."""
+    rows = range(sessions[0].conditioning.rows)
+    samples = [session.network_input() for session in sessions]
+    moments = [session.sampler.moment for session in sessions]
+    return Call(
+        samples=[sample for sample in samples for _ in rows],
+        moments=[moment for moment in moments for _ in rows],
+        told=tuple([session.conditioning for session in sessions]),
+    )

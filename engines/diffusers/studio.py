@@ -11,18 +11,20 @@ import torch
 from engines.diffusers.adapters import Adapters
 from engines.diffusers.batches import Batches
 from engines.diffusers.checkpoint import Checkpoint
-from engines.diffusers.devices import DEVICES, DeviceKind, DeviceRules, batch_size
+from engines.diffusers.devices import DEVICES, DeviceKind, DeviceRules, accelerated, batch_size
 from engines.diffusers.encoding import PromptCache
 from engines.diffusers.furnishing import Furnishing
+from engines.diffusers.graphs import CudaRecorder
 from engines.diffusers.guiding import Guides
 from engines.diffusers.library import Library, Shelved
 from engines.diffusers.loader import Loader
+from engines.diffusers.meter import meter_of
 from engines.diffusers.precision import Ladder
 from engines.diffusers.preview import Previews
 from engines.diffusers.replay import Replays
 from engines.diffusers.settings import DiffusersSettings
 from engines.diffusers.snapshot import Snapshots
-from engines.diffusers.stepper import Network, ask_network
+from engines.diffusers.stepper import Network, PlainNetwork
 from engines.diffusers.upscaling import Upscalers
 from engines.errors import EngineDownError
 from engines.inputs import Inputs
@@ -48,7 +50,7 @@ class Studio:
     upscalers: Upscalers
     previews: Previews
     prompts: PromptCache = field(default_factory=PromptCache)
-    network: Network = ask_network
+    network: Network = field(default_factory=PlainNetwork)
     clock: Callable[[], float] = time.monotonic
 
     @property
@@ -103,7 +105,7 @@ def open_studio(furnishing: Furnishing) -> Iterator[Studio]:
             device=place,
             rules=rules,
             memory_gib=settings.memory_gib or rules.memory_gib,
-            quick=rules.graphs and settings.accelerate == "full",
+            quick=accelerated(rules, settings),
         )
         yield Studio(
             library=library,
@@ -114,15 +116,19 @@ def open_studio(furnishing: Furnishing) -> Iterator[Studio]:
             device_name=device_name(place),
             rules=rules,
             settings=settings,
-            batches=Batches(most=batch_size(rules, settings)),
+            batches=Batches(most=batch_size(rules, settings), meter=meter_of(place, rules)),
             snapshots=snapshots,
             adapters=Adapters(library=library),
             guides=Guides(library=library, device=place),
             upscalers=Upscalers(library=library, device=place),
             previews=previews,
-            network=Replays() if rules.graphs and settings.accelerate == "full" else ask_network,
+            network=_network(rules, settings),
         )
         loader.release()
+
+
+def _network(rules: DeviceRules, settings: DiffusersSettings) -> Network:
+    return Replays(recorder=CudaRecorder()) if accelerated(rules, settings) else PlainNetwork()
 
 
 def find_device(wanted: str) -> torch.device:

@@ -40,12 +40,12 @@ def bare_step_seconds(studio: Studio, spec: GenerationSpec, batch: int) -> float
     """Seconds of one network call, made again and again with nothing between."""
     model = studio.library.find(spec.model)
     checkpoint = studio.loader.get(model)
-    inputs = gather([_session(studio, spec) for _ in range(batch)], checkpoint)
-    studio.network(checkpoint, inputs)
+    call = gather([_session(studio, spec) for _ in range(batch)])
+    studio.network(checkpoint, call)
     synchronize(studio.device)
     started = time.perf_counter()
     for _ in range(_CALLS):
-        studio.network(checkpoint, inputs)
+        studio.network(checkpoint, call)
         synchronize(studio.device)
     return (time.perf_counter() - started) / _CALLS
 

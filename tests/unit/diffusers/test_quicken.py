@@ -9,7 +9,6 @@ import torch
 
 from engines.diffusers import quicken as quicken_module
 from engines.diffusers.quicken import quicken
-from engines.diffusers.replay import SIZES, _filled, up_to
 from tests.fakes import plain_kernels
 
 
@@ -96,13 +95,3 @@ def test_other_layouts_are_left_to_pytorch() -> None:
     assert not quicken_module.takes(torch.zeros(2, 4, 8))
     wanted = torch.zeros(2, 4, 8, 8).contiguous(memory_format=torch.channels_last)
     assert quicken_module.takes(wanted)
-
-
-@pytest.mark.parametrize(("rows", "asked"), [(1, 1), (5, 6), (9, 12), (32, 32), (40, 40)])
-def test_rows_are_filled_up_to_a_size_that_is_captured(rows: int, asked: int) -> None:
-    assert up_to(rows) == asked
-    inputs = {"sample": torch.arange(rows * 2.0).reshape(rows, 2), "more": {"a": torch.ones(rows)}}
-    filled = _filled(inputs, asked)
-    assert filled["sample"].shape[0] == filled["more"]["a"].shape[0] == asked
-    assert torch.equal(filled["sample"][:rows], inputs["sample"])
-    assert max(SIZES) >= 32

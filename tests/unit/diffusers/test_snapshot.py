@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.base import Progress
+from engines.base import Picture, Progress
 from engines.diffusers import DiffusersEngine
 from engines.diffusers.samplers import RECIPES
 from engines.spec import SPEC_JSON, GenerationSpec, Hires
@@ -20,13 +20,19 @@ from tests.fakes.drawing import SPEC, draw
 from tests.fakes.turn import GateTurn
 
 
+def in_lockstep(name: str) -> tuple[GateTurn, threading.Semaphore]:
+    """A turn whose every piece of work waits for a permit; the first has one."""
+    turn, permits = GateTurn(name), threading.Semaphore(1)
+    turn.on_enter = permits.acquire
+    return turn, permits
+
+
 async def draw_until(engine: DiffusersEngine, spec: GenerationSpec, name: str, step: int) -> None:
     """Draw exactly some steps, then walk away.
 
     The thread waits before each piece of work until the one before was seen here.
     """
-    turn, permits = GateTurn(name), threading.Semaphore(1)
-    turn.on_enter = permits.acquire
+    turn, permits = in_lockstep(name)
     async with aclosing(engine.generate(spec, turn)) as updates:
         async for update in updates:
             assert isinstance(update, Progress), "it was not interrupted"
@@ -38,9 +44,20 @@ async def draw_until(engine: DiffusersEngine, spec: GenerationSpec, name: str, s
 
 
 async def resumed_at(engine: DiffusersEngine, spec: GenerationSpec, name: str) -> tuple[int, bytes]:
-    """Draw the rest; the number of the first step that was still to be done, and the PNG."""
-    picture, progress = await draw(engine, spec, GateTurn(name))
-    return min(p.step for p in progress if p.phase == "drawing"), picture.png
+    """Draw the rest; the number of the first step that was still to be done, and the PNG.
+
+    In lockstep, because news that nobody has read yet is replaced by newer news.
+    """
+    turn, permits = in_lockstep(name)
+    steps: list[int] = []
+    async with aclosing(engine.generate(spec, turn)) as updates:
+        async for update in updates:
+            if isinstance(update, Picture):
+                return min(steps), update.png
+            if update.phase == "drawing":
+                steps.append(update.step)
+            permits.release()
+    raise AssertionError("no picture came")
 
 
 @pytest.mark.parametrize("sampler", RECIPES)

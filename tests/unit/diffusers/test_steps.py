@@ -39,9 +39,9 @@ def timesteps(monkeypatch: pytest.MonkeyPatch) -> list[list[float]]:
     made: list[list[float]] = []
     real = stepper.gather
 
-    def recording(sessions: Sequence[Session], checkpoint: Checkpoint) -> Any:
+    def recording(sessions: Sequence[Session]) -> Any:
         made.append([session.sampler.timestep for session in sessions])
-        return real(sessions, checkpoint)
+        return real(sessions)
 
     monkeypatch.setattr(stepper, "gather", recording)
     return made
