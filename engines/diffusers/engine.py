@@ -14,7 +14,6 @@ from engines.base import (
     EngineName,
     Feature,
     Health,
-    Json,
     ModelInfo,
     Picture,
     Progress,
@@ -23,11 +22,11 @@ from engines.base import (
 from engines.diffusers.devices import DEVICES, batch_size, guess_device
 from engines.diffusers.digests import Digests
 from engines.diffusers.furnishing import Furnishing
-from engines.diffusers.kinds import Kind
 from engines.diffusers.library import Library
 from engines.diffusers.mailbox import Died, Drawn, Mailbox
 from engines.diffusers.order import Order
 from engines.diffusers.png import encode_png
+from engines.diffusers.provenance import digests_of
 from engines.diffusers.settings import DiffusersSettings
 from engines.diffusers.thread import DrawingThread
 from engines.errors import EngineDownError
@@ -184,7 +183,7 @@ class DiffusersEngine:
         """Encode the picture and count what its facts still lack; runs beside the loop."""
         height, width = drawn.pixels.shape[:2]
         facts = dict(drawn.facts)
-        facts |= self._digests_of(spec)
+        facts |= digests_of(spec, drawn.shortfalls, self._library)
         return Picture(
             png=encode_png(drawn.pixels),
             width=width,
@@ -193,31 +192,6 @@ class DiffusersEngine:
             facts=facts,
             shortfalls=drawn.shortfalls,
         )
-
-    def _digests_of(self, spec: GenerationSpec) -> dict[str, Json]:
-        """Return the SHA-256 of every file that took part."""
-
-        def digest(name: str, kind: Kind = "checkpoint") -> str:
-            return self._library.digest(self._library.find(name, kind))
-
-        facts: dict[str, Json] = {"model_sha256": digest(spec.model)}
-        if spec.loras:
-            facts["loras"] = [
-                {"name": lora.name, "weight": lora.weight, "sha256": digest(lora.name, "lora")}
-                for lora in spec.loras
-            ]
-        if spec.controls:
-            facts["controls"] = [
-                {
-                    "model": one.model,
-                    "weight": one.weight,
-                    "sha256": digest(one.model, "controlnet"),
-                }
-                for one in spec.controls
-            ]
-        if spec.refiner is not None:
-            facts["refiner_sha256"] = digest(spec.refiner.model)
-        return facts
 
 
 async def _join(freed: "Future[None]") -> None:

@@ -81,8 +81,7 @@ def _base(unet: Mapping[str, Any], pipeline: str) -> str:
 def _part_nature(config: Mapping[str, Any]) -> Nature:
     match str(config.get("_class_name", "")):
         case "ControlNetModel":
-            wide = config.get("addition_embed_type") == "text_time"
-            return Nature("controlnet", "sdxl" if wide else "sd15")
+            return Nature("controlnet", _base(config, "StableDiffusionControlNet"))
         case "AutoencoderKL":
             return Nature("vae")
         case "AutoencoderTiny":

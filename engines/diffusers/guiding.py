@@ -7,7 +7,9 @@ from typing import Any
 import torch
 
 from engines.diffusers.checkpoint import Checkpoint
+from engines.diffusers.headers import BrokenFileError, in_short
 from engines.diffusers.library import Library, Shelved
+from engines.diffusers.parts import load_controlnet
 from engines.diffusers.pixels import read_picture, to_tensor
 from engines.diffusers.plan import Pass
 from engines.diffusers.session import Guide, Session
@@ -41,7 +43,7 @@ class Guides:
                     f"not for {checkpoint.base}",
                     field="controls",
                 )
-            self._network(shelved, checkpoint.dtype)
+            self._network(shelved, checkpoint)
             picture = to_tensor(read_picture(inputs.read(control.image), *part.size))
             guides.append(
                 Guide(
@@ -59,13 +61,15 @@ class Guides:
     ) -> dict[str, Any]:
         """Return what the guides add to the network's inputs, summed over all of them."""
         total: tuple[list[torch.Tensor], torch.Tensor] | None = None
+        # A network that is trained to fill reads the mask too; its guides see the latents alone.
+        seen = inputs["sample"][:, : checkpoint.vae.config.latent_channels]
         for index, guide in enumerate(sessions[0].guides):
-            network = self._network(guide.model, checkpoint.dtype)
+            network = self._network(guide.model, checkpoint)
             weights = _per_row(sessions, [s.control_weights()[index] for s in sessions])
             pictures = [s.guides[index].picture for s in sessions]
             rows = [pictures[i] for i, s in enumerate(sessions) for _ in range(s.conditioning.rows)]
             down, middle = network(
-                **inputs,
+                **(inputs | {"sample": seen}),
                 controlnet_cond=torch.cat(rows).to(checkpoint.dtype),
                 conditioning_scale=weights.to(self._device, checkpoint.dtype),
                 return_dict=False,
@@ -85,20 +89,14 @@ class Guides:
         """Let every network go."""
         self._loaded.clear()
 
-    def _network(self, shelved: Shelved, dtype: torch.dtype) -> Any:  # noqa: ANN401
-        from diffusers import ControlNetModel  # noqa: PLC0415
-
-        key = (shelved.mark, dtype)
+    def _network(self, shelved: Shelved, checkpoint: Checkpoint) -> Any:  # noqa: ANN401
+        key = (shelved.mark, checkpoint.dtype)
         if key not in self._loaded:
-            if not shelved.path.is_dir():
-                raise InvalidSpecError(
-                    f"the ControlNet {shelved.info.name} is a single file; a folder in "
-                    "diffusers' layout is needed",
-                    field="controls",
-                )
-            network = ControlNetModel.from_pretrained(
-                shelved.path, dtype=dtype, use_safetensors=True, local_files_only=True
-            )
+            try:
+                network = load_controlnet(shelved, checkpoint)
+            except (BrokenFileError, OSError, ValueError) as error:
+                detail = f"the ControlNet {shelved.info.name} does not fit: {in_short(error)}"
+                raise InvalidSpecError(detail, field="controls") from error
             self._loaded[key] = network.to(self._device).requires_grad_(requires_grad=False).eval()
             while len(self._loaded) > _KEPT:
                 self._loaded.popitem(last=False)

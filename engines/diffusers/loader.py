@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 
+from engines.diffusers.batches import is_out_of_memory
 from engines.diffusers.checkpoint import Checkpoint
 from engines.diffusers.devices import DeviceRules
 from engines.diffusers.folders import read_json
-from engines.diffusers.headers import BrokenFileError
+from engines.diffusers.headers import BrokenFileError, in_short
 from engines.diffusers.library import Library, Shelved
+from engines.diffusers.parts import from_folder, load_vae
 from engines.diffusers.precision import Ladder, Rung
 from engines.diffusers.quicken import quicken
 from engines.diffusers.seams import make_wrappable
@@ -88,8 +90,12 @@ class Loader:
     def _load(self, shelved: Shelved, rung: Rung) -> Checkpoint:
         try:
             checkpoint = self._read(shelved, rung)
-        except (OSError, ValueError, KeyError, BrokenFileError) as error:
-            raise InvalidSpecError(f"{shelved.info.name}: {error}", field="model") from error
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            # Files can be wrong in more ways than the libraries have errors for.
+            detail = f"{shelved.info.name}: {in_short(error)}"
+            raise InvalidSpecError(detail, field="model") from error
         for part in (checkpoint.unet, checkpoint.vae):
             part.requires_grad_(requires_grad=False)
             part.eval()
@@ -143,12 +149,17 @@ def load_folder(shelved: Shelved, *, rung: Rung, device: torch.device) -> Checkp
     """
     from diffusers import AutoencoderKL, UNet2DConditionModel  # noqa: PLC0415
 
-    folder = shelved.path
+    folder, own = shelved.path, shelved.path / "vae"
     index = read_json(folder / "model_index.json")
-    upcast = bool(read_json(folder / "vae" / "config.json").get("force_upcast", True))
+    source = shelved.vae.path if shelved.vae is not None and shelved.vae.path.is_dir() else own
+    upcast = bool(read_json(source / "config.json").get("force_upcast", True))
     decoder = decoder_dtype(shelved.info.base, rung, upcast=upcast)
-    unet = _part(UNet2DConditionModel, folder / "unet", rung.network).to(device)
-    vae = _part(AutoencoderKL, folder / "vae", decoder).to(device)
+    unet = from_folder(UNet2DConditionModel, folder / "unet", rung.network).to(device)
+    vae = (
+        from_folder(AutoencoderKL, own, decoder)
+        if shelved.vae is None
+        else load_vae(shelved.vae, like=own, dtype=decoder)
+    ).to(device)
     encoders = _encoders(folder, index, rung=rung, device=device)
     parts = (unet, vae, *(encoder for encoder, _ in encoders))
     return Checkpoint(
@@ -161,17 +172,6 @@ def load_folder(shelved: Shelved, *, rung: Rung, device: torch.device) -> Checkp
         scheduler_config=read_json(folder / "scheduler" / "scheduler_config.json"),
         zeros_for_empty=bool(index.get("force_zeros_for_empty_prompt", False)),
         bytes=sum(p.numel() * p.element_size() for part in parts for p in part.parameters()),
-    )
-
-
-def _part(kind: Any, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401
-    plain = any(folder.glob("*model.safetensors")) or any(folder.glob("*.index.json"))
-    return kind.from_pretrained(
-        folder,
-        dtype=dtype,
-        use_safetensors=True,
-        local_files_only=True,
-        variant=None if plain else "fp16",
     )
 
 

@@ -1,6 +1,7 @@
 """Shows what a picture will look like while it is drawn: a small JPEG from the latents."""
 
 import io
+import logging
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import MappingProxyType
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from engines.diffusers.checkpoint import Checkpoint
+from engines.diffusers.headers import BrokenFileError, in_short
 from engines.diffusers.library import Library
+from engines.diffusers.parts import load_tiny
 
 MAX_BYTES = 20_000
 _MAX_SIDE = 256
@@ -44,6 +47,11 @@ The scales tell SD 1.5's and SDXL's autoencoders from each other and from all ot
 are the linear fits that are common for those two.
 """
 
+_TINY: Mapping[float, str] = MappingProxyType({0.18215: "taesd", 0.13025: "taesdxl"})
+"""Scale of a family's latents -> name of the distilled autoencoder that reads them."""
+
+_LOG = logging.getLogger(__name__)
+
 
 class Previews:
     """Makes previews; learns for each autoencoder once how its latents look."""
@@ -52,7 +60,7 @@ class Previews:
         self._library = library
         self._device = device
         self._learned: dict[str, torch.Tensor] = {}
-        self._tiny: dict[str, Any] = {}
+        self._tiny: dict[tuple[str, torch.dtype], Any] = {}
         self._desk = ThreadPoolExecutor(1, thread_name_prefix="previews")
 
     def make(self, clean: torch.Tensor, checkpoint: Checkpoint) -> "Future[bytes]":
@@ -71,7 +79,8 @@ class Previews:
             picture = picture + factors[-1].reshape(1, 3, 1, 1)
         values = ((picture[0] / 2 + 0.5).clamp(0, 1) * 255).permute(1, 2, 0)
         pixels = values.to("cpu", torch.uint8).numpy()
-        return self._desk.submit(_jpeg, pixels, checkpoint.latent_scale)
+        full = clean.shape[-1] * checkpoint.latent_scale
+        return self._desk.submit(_jpeg, pixels, full // pixels.shape[1])
 
     def close(self) -> None:
         """Return when everything is encoded."""
@@ -82,7 +91,7 @@ class Previews:
         self._tiny.clear()
 
     def _factors(self, checkpoint: Checkpoint) -> torch.Tensor:
-        known = _FACTORS.get(round(float(checkpoint.vae.config.scaling_factor), 5))
+        known = _FACTORS.get(_scale_of(checkpoint))
         if known is not None:
             return torch.tensor(known)
         if checkpoint.shelved.mark not in self._learned:
@@ -90,22 +99,26 @@ class Previews:
         return self._learned[checkpoint.shelved.mark]
 
     def _tiny_decoder(self, checkpoint: Checkpoint) -> Any:  # noqa: ANN401
-        """Return the distilled decoder of the family, None where there is none."""
-        family = "taesdxl" if checkpoint.base.startswith("sdxl") else "taesd"
-        if family not in self._tiny:
-            found = self._library.named("vae", family)
-            self._tiny[family] = None
-            if found is not None and found.path.is_dir():
-                from diffusers import AutoencoderTiny  # noqa: PLC0415
+        """Return the distilled decoder of the family's latents, None where there is none."""
+        family = _TINY.get(_scale_of(checkpoint))
+        found = None if family is None else self._library.named("vae", family)
+        if found is None or found.info.base != "taesd":
+            return None
+        key = (found.mark, checkpoint.dtype)
+        if key not in self._tiny:
+            try:
+                decoder = load_tiny(found.path, checkpoint.dtype).to(self._device)
+            except (BrokenFileError, OSError, ValueError) as error:
+                # A picture is worth more than the way in which it is shown before it is done.
+                _LOG.warning("%s draws no previews: %s", found.info.name, in_short(error))
+                decoder = None
+            self._tiny[key] = decoder
+        return self._tiny[key]
 
-                decoder = AutoencoderTiny.from_pretrained(
-                    found.path,
-                    dtype=checkpoint.dtype,
-                    use_safetensors=True,
-                    local_files_only=True,
-                )
-                self._tiny[family] = decoder.to(self._device).eval()
-        return self._tiny[family]
+
+def _scale_of(checkpoint: Checkpoint) -> float:
+    """Return what tells a family's latents from another's."""
+    return round(float(checkpoint.vae.config.scaling_factor), 5)
 
 
 def learn_factors(checkpoint: Checkpoint) -> torch.Tensor:

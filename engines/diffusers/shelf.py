@@ -127,6 +127,7 @@ def _shelve_file(path: Path) -> Shelved:
         mark = signature((path,))
         nature, card = _file_nature(path, mark), read_card(path)
         info = _info(card.name or path.stem, nature, (path,), card)
+        info = replace(info, aliases=(*info.aliases, path.name))
         return Shelved(info, path, (path,), mark, card.vae)
     except (BrokenFileError, OSError) as error:
         return _broken(path, str(error))
@@ -150,8 +151,8 @@ def _info(name: str, nature: Nature, files: tuple[Path, ...], card: Card) -> Mod
 
 
 def _broken(path: Path, error: str) -> Shelved:
-    name = path.name if path.is_dir() else path.stem
-    return Shelved(ModelInfo(name=name, error=error), path, ())
+    name, aliases = (path.name, ()) if path.is_dir() else (path.stem, (path.name,))
+    return Shelved(ModelInfo(name=name, aliases=aliases, error=error), path, ())
 
 
 def _with_unique_names(found: Sequence[Shelved], root: Path | None) -> list[Shelved]:
@@ -197,7 +198,5 @@ def _with_aliases(found: Sequence[Shelved]) -> list[Shelved]:
     result = []
     for one in found:
         extra = tuple(a for a, n in meant.items() if n == one.info.name and one.info in usable)
-        file_name = (one.path.name,) if one.path.suffix == _SAFE else ()
-        aliases = (*one.info.aliases, *file_name, *extra)
-        result.append(replace(one, info=replace(one.info, aliases=aliases)))
+        result.append(replace(one, info=replace(one.info, aliases=(*one.info.aliases, *extra))))
     return result

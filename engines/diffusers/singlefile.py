@@ -7,6 +7,7 @@ import torch
 from engines.diffusers.checkpoint import Checkpoint
 from engines.diffusers.headers import BrokenFileError
 from engines.diffusers.library import Library, Shelved
+from engines.diffusers.parts import load_vae
 from engines.diffusers.precision import Rung
 
 
@@ -33,7 +34,13 @@ def load_file(
             "a single file needs tokenizer and shapes of its family: put a model folder of "
             f"{shelved.info.base or 'its family'} in diffusers' layout beside it, or allow the hub"
         )
-    more = {} if wide else {"safety_checker": None, "feature_extractor": None}
+    more: dict[str, Any] = {} if wide else {"safety_checker": None, "feature_extractor": None}
+    if shelved.vae is not None:
+        if pattern is None:
+            raise BrokenFileError(
+                f"the VAE {shelved.vae.info.name} takes its shapes from there too"
+            )
+        more["vae"] = load_vae(shelved.vae, like=pattern.path / "vae", dtype=decoder)
     pipeline: Any = kind.from_single_file(
         str(shelved.path),
         config=None if pattern is None else str(pattern.path),

@@ -5,15 +5,11 @@ import torch
 from engines.base import Shortfall
 from engines.diffusers.headers import BrokenFileError
 from engines.diffusers.library import Library, Shelved
+from engines.diffusers.names import LANCZOS, UPSCALER_MISSING
 from engines.diffusers.pixels import Pixels, cover, unwrapped, wrapped
 from engines.diffusers.upscaler import Upscaler, is_installed, load_upscaler
 from engines.errors import InvalidSpecError
 from engines.spec import Tiling
-
-LANCZOS = "lanczos"
-LATENT = "latent"
-MISSING = "upscaler_missing"
-"""Code of the warning that Lanczos' filter stood in for a model."""
 
 
 class Upscalers:
@@ -56,7 +52,7 @@ class Upscalers:
                 f"{upscaler} needs the package spandrel, which is not installed: "
                 "enlarged with Lanczos' filter instead"
             )
-            short = (Shortfall(MISSING, detail, field=field),)
+            short = (Shortfall(UPSCALER_MISSING, detail, field=field),)
             return cover(pixels, *size, tiling=tiling), short
         network = self._network(model, field)
         larger = _repeated(network, pixels, size, tiling)

@@ -73,19 +73,54 @@ def _vae_name(name: str, blocks: int) -> str:
 
 
 def _vae_weights(folder: Path) -> Mapping[str, torch.Tensor]:
-    weights = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
+    """The weights of an autoencoder's folder under their original names."""
+    weights = load_file(folder / "diffusion_pytorch_model.safetensors")
     blocks = 1 + max(int(found[1]) for n in weights if (found := re.search(r"up_blocks\.(\d)", n)))
     renamed = {}
     for name, weight in weights.items():
         old = _vae_name(name, blocks)
         attention = "mid.attn_1" in old and weight.ndim == 2
-        renamed[f"first_stage_model.{old}"] = weight[..., None, None] if attention else weight
+        renamed[old] = weight[..., None, None] if attention else weight
     return renamed
+
+
+def make_vae_file(path: Path, folder: Path) -> Path:
+    """Write an autoencoder's folder as one file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: one.contiguous() for name, one in _vae_weights(folder).items()}, path)
+    return path
+
+
+_HINT = (
+    (r"^controlnet_cond_embedding\.conv_in", "input_hint_block.0"),
+    (r"^controlnet_cond_embedding\.conv_out", "input_hint_block.14"),
+    (r"^controlnet_down_blocks\.(\d+)", r"zero_convs.\1.0"),
+    (r"^controlnet_mid_block", "middle_block_out.0"),
+)
+
+
+def _control_name(name: str, layers: int) -> str:
+    for pattern, old in _HINT:
+        renamed, found = re.subn(pattern, old, name)
+        if found:
+            return renamed
+    block = re.match(r"controlnet_cond_embedding\.blocks\.(\d)\.(.*)", name)
+    if block:
+        return f"input_hint_block.{2 * int(block[1]) + 2}.{block[2]}"
+    return _unet_name(name, layers)
+
+
+def make_controlnet_file(path: Path, folder: Path, *, layers: int = 1) -> Path:
+    """Write a ControlNet's folder as one file."""
+    weights = load_file(folder / "diffusion_pytorch_model.safetensors")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({f"control_model.{_control_name(n, layers)}": w for n, w in weights.items()}, path)
+    return path
 
 
 def make_single_file(path: Path, folder: Path, *, layers: int = 1) -> Path:
     """Write a Stable Diffusion 1.5 folder as one file."""
-    weights = dict(_vae_weights(folder))
+    weights = {f"first_stage_model.{n}": w for n, w in _vae_weights(folder / "vae").items()}
     unet = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
     names = {name: _unet_name(name, layers) for name in unet}
     for name, old in names.items():

@@ -80,11 +80,11 @@ def _unet(*, seed: int, **more: Any) -> Any:  # noqa: ANN401
     return UNet2DConditionModel(**(shape | more))
 
 
-def _vae(*, scaling_factor: float = 0.18215) -> Any:  # noqa: ANN401
+def _vae(*, scaling_factor: float = 0.18215, seed: int = 0) -> Any:  # noqa: ANN401
     import torch
     from diffusers import AutoencoderKL
 
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     return AutoencoderKL(
         block_out_channels=(16, 16, 16, 16),
         down_block_types=("DownEncoderBlock2D",) * 4,
@@ -138,6 +138,27 @@ def make_sdxl(folder: Path, *, seed: int = 0) -> Path:
         ),
         scheduler=EulerDiscreteScheduler(**NOISE_SCHEDULE),
         force_zeros_for_empty_prompt=True,
+    ).save_pretrained(folder)
+    return folder
+
+
+def make_vae(folder: Path, *, seed: int, scaling_factor: float = 0.18215) -> Path:
+    """An autoencoder alone, of the shape of the tiny models' own."""
+    _vae(seed=seed, scaling_factor=scaling_factor).save_pretrained(folder)
+    return folder
+
+
+def make_taesd(folder: Path, *, seed: int) -> Path:
+    """A distilled autoencoder, smaller still."""
+    import torch
+    from diffusers import AutoencoderTiny
+
+    torch.manual_seed(seed)
+    AutoencoderTiny(
+        encoder_block_out_channels=(8, 8, 8, 8),
+        decoder_block_out_channels=(8, 8, 8, 8),
+        num_encoder_blocks=(1, 1, 1, 1),
+        num_decoder_blocks=(1, 1, 1, 1),
     ).save_pretrained(folder)
     return folder
 

@@ -50,6 +50,7 @@ NATURES = {
     ),
     "vae": ({"decoder.conv_in.weight": [4, 4], "encoder.conv_in.weight": [4, 3]}, Nature("vae")),
     "taesd": ({"decoder.layers.0.weight": [4, 4]}, Nature("vae", "taesd")),
+    "compact": ({"body.0.weight": [4, 3], "body.1.weight": [4]}, Nature("upscaler")),
     "esrgan": ({"conv_first.weight": [4, 3], "body.0.weight": [4, 4]}, Nature("upscaler")),
 }
 
@@ -98,6 +99,86 @@ def test_a_broken_file_is_listed_with_its_error(tmp_path: Path, name: str) -> No
     assert words in listed.error
     with pytest.raises(InvalidSpecError, match=words):
         library.find("bad")
+
+
+def test_a_file_that_was_put_right_is_found_without_a_restart(tmp_path: Path) -> None:
+    path = write_tensors(tmp_path / "models" / "bad.safetensors", NATURES["sd15"][0])
+    whole = path.read_bytes()
+    _cut(path)
+    library = Library(models_dir=path.parent, digests=Digests(memory=tmp_path / "d.json"))
+    with pytest.raises(InvalidSpecError):
+        library.find("bad")
+    path.write_bytes(whole)
+    first = library.find("bad")
+    write_tensors(path, NATURES["sdxl"][0])
+    assert library.find("bad").info.base == "sdxl"
+    assert library.find("bad").mark != first.mark
+
+
+def test_a_broken_file_never_takes_the_name_of_a_good_one(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "more"):
+        write_tensors(folder / "v1-5.safetensors", NATURES["sd15"][0])
+        (folder / "v1-5.ckpt").write_bytes(b"\x80\x04.")
+    write_tensors(tmp_path / "alone" / "solo.safetensors", NATURES["sd15"][0])
+    (tmp_path / "alone" / "solo.ckpt").write_bytes(b"\x80\x04.")
+    library = Library(models_dir=tmp_path, digests=Digests(memory=tmp_path / "d.json"))
+    told = {one.info.name: bool(one.info.error) for one in library.scan()}
+    assert told == {
+        "mini": False,
+        "v1-5": False,
+        "v1-5.ckpt": True,
+        "more/v1-5": False,
+        "more/v1-5.ckpt": True,
+        "solo": False,
+        "alone/solo.ckpt": True,
+    }
+    assert library.find("solo").path.suffix == ".safetensors"
+
+
+def test_links_that_lead_back_are_followed_once(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "shelf" / "one.safetensors", NATURES["sd15"][0])
+    (tmp_path / "shelf" / "back").symlink_to(tmp_path / "shelf", target_is_directory=True)
+    library = Library(models_dir=tmp_path / "shelf", digests=Digests(memory=tmp_path / "d.json"))
+    assert [one.info.name for one in library.scan()] == ["mini", "one"]
+
+
+@pytest.mark.parametrize(
+    ("card", "words"),
+    [
+        ({"defaults": {"width": "wide"}}, "defaults.width: Input should be a valid integer"),
+        ({"defautls": {}}, "defautls: Extra inputs are not permitted"),
+        ({"vae": "nobody"}, "names the VAE nobody, which is not in the models folder"),
+        (["name"], "one.kitty.json: Input should be an object"),
+    ],
+)
+def test_a_card_that_is_not_in_order_is_said(tmp_path: Path, card: object, words: str) -> None:
+    write_tensors(tmp_path / "one.safetensors", NATURES["sd15"][0])
+    (tmp_path / "one.kitty.json").write_text(json.dumps(card))
+    library = Library(models_dir=tmp_path, digests=Digests(memory=tmp_path / "d.json"))
+    (listed,) = (one.info for one in library.scan() if one.info.name == "one")
+    assert words in listed.error
+
+
+def test_a_card_says_what_the_tensors_do_not(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "one.safetensors", NATURES["sd15"][0])
+    card = {"name": "first", "aliases": ["1st"], "defaults": {"steps": 12}, "bounds": {"most": 640}}
+    (tmp_path / "one.kitty.json").write_text(json.dumps(card))
+    library = Library(models_dir=tmp_path, digests=Digests(memory=tmp_path / "d.json"))
+    info = library.find("1st").info
+    assert (info.name, info.defaults.steps, info.defaults.width) == ("first", 12, 512)
+    assert (info.bounds.least, info.bounds.most) == (64, 640)
+
+
+def test_a_controlnet_folder_tells_its_family(tmp_path: Path) -> None:
+    for width, base in ((768, "sd15"), (1024, "sd2"), (2048, "sdxl")):
+        folder = tmp_path / base
+        write_tensors(folder / "w.safetensors", {"a": [1]})
+        wide = {"addition_embed_type": "text_time"} if base == "sdxl" else {}
+        config = {"_class_name": "ControlNetModel", "cross_attention_dim": width, **wide}
+        (folder / "config.json").write_text(json.dumps(config))
+    library = Library(models_dir=tmp_path, digests=Digests(memory=tmp_path / "d.json"))
+    told = {one.info.name: one.info.base for one in library.scan()}
+    assert told == {"mini": "sd15", "sd15": "sd15", "sd2": "sd2", "sdxl": "sdxl"}
 
 
 def test_a_pickle_is_never_loaded_but_listed(tmp_path: Path) -> None:

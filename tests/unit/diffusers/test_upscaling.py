@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from engines.diffusers.digests import Digests
 from engines.diffusers.headers import BrokenFileError
 from engines.diffusers.library import Library
+from engines.diffusers.names import UPSCALER_MISSING
 from engines.diffusers.pixels import cover
 from engines.diffusers.upscaler import import_spandrel, load_upscaler
-from engines.diffusers.upscaling import MISSING, Upscalers
+from engines.diffusers.upscaling import Upscalers
 from engines.errors import InvalidSpecError, ModelNotFoundError
 from engines.spec import Tiling
 from tests.fakes.drawing import distance
@@ -154,6 +155,6 @@ def test_without_the_library_lanczos_is_used_and_said(
     picture = noise(24, 24)
     larger, (short,) = upscalers.enlarge(picture, upscaler="sharp", size=(48, 48), field="upscale")
     assert (larger == cover(picture, 48, 48)).all()
-    assert (short.code, short.field) == (MISSING, "upscale")
+    assert (short.code, short.field) == (UPSCALER_MISSING, "upscale")
     assert "spandrel" in short.detail
     assert "Lanczos" in short.detail
