@@ -1,16 +1,23 @@
 """Moves jobs from an engine that does not work to one that does and can draw the same."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import islice
 
 from engines.base import EngineName
+from engines.breaker import BreakerState
 from engines.spec import GenerationSpec
-from scheduler.job import Job, Queued
+from scheduler.job import JobId, Queued
+from scheduler.ports import Clock
 from scheduler.station import Station
 from scheduler.table import JobTable
 
 Alternative = Callable[[EngineName, GenerationSpec], EngineName | None]
 """Names another engine that works now and can draw the spec; None if there is none."""
+
+SLICE = 64
+"""Jobs that are looked at before others get the event loop: a few milliseconds if all move."""
 
 
 def no_alternative(_: EngineName, __: GenerationSpec) -> None:
@@ -26,21 +33,38 @@ class Failover:
         stations: Mapping[EngineName, Station],
         table: JobTable,
         alternative: Alternative,
+        clock: Clock,
     ) -> None:
         self._stations = stations
         self._table = table
         self._alternative = alternative
+        self._clock = clock
 
-    def relieve(self, station: Station) -> None:
-        """Move what can be moved; the rest goes on waiting for the engine."""
-        for job in (*station.suspects.values(), *station.backlog):
-            name = None if job.pinned else self._alternative(job.engine, job.spec)
-            if name is not None and isinstance(job.status, Queued):
-                self._move(station, job, job.status, name)
+    async def relieve(self, station: Station) -> None:
+        """Move what can be moved, until the engine works again; the rest goes on waiting for it.
 
-    def _move(self, station: Station, job: Job, status: Queued, name: EngineName) -> None:
-        """Let a job wait for another engine; a ticket means nothing there."""
-        station.withdraw(job.id)
-        moved = replace(status, reason=status.reason or "engine_down", tickets={})
-        self._table.move(job.id, moved, engine=name)
-        self._stations[name].enqueue(self._table[job.id])
+        Between two slices anything may happen to a job, so each is looked up when its turn comes.
+        """
+        waiting = iter((*station.suspects, *station.backlog.ids()))
+        while self._may_help(station) and (jobs := tuple(islice(waiting, SLICE))):
+            for job_id in jobs:
+                if station.holds(job_id):
+                    self._consider(station, job_id)
+            await asyncio.sleep(0)
+
+    def _may_help(self, station: Station) -> bool:
+        """Say whether the engine is away still, and any other works."""
+        now = self._clock.monotonic()
+        works = {n: s.breaker.state(now) is BreakerState.CLOSED for n, s in self._stations.items()}
+        return not works.pop(station.engine.name) and any(works.values())
+
+    def _consider(self, station: Station, job_id: JobId) -> None:
+        """Let a job wait for another engine if one can draw it; a ticket means nothing there."""
+        job = self._table[job_id]
+        name = None if job.pinned else self._alternative(job.engine, job.spec)
+        if name is None or not isinstance(job.status, Queued):
+            return
+        station.withdraw(job_id)
+        moved = replace(job.status, reason=job.status.reason or "engine_down", tickets={})
+        self._table.move(job_id, moved, engine=name)
+        self._stations[name].enqueue(self._table[job_id])

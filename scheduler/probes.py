@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
-from engines.base import Health
+from engines.base import EngineName, Health
 from engines.breaker import BreakerState
 from scheduler.failover import Failover
 from scheduler.ports import Clock
@@ -24,24 +24,47 @@ class Probes:
         self._clock = clock
         self._answered = answered
         self._tasks: set[asyncio.Task[None]] = set()
+        self._relieving: dict[EngineName, bool] = {}
+        self._ended = False
 
     def ask(self, station: Station) -> None:
         """Probe an engine, unless it is being probed already."""
-        if not station.probing:
+        if not station.probing and not self._ended:
             station.probing = True
-            task = asyncio.create_task(self._ask(station), name=f"probe {station.engine.name}")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(self._ask(station), f"probe {station.engine.name}")
 
     def relieve(self, station: Station) -> None:
         """Let others draw what waits for an engine, if it is left alone now."""
-        if station.breaker.state(self._clock.monotonic()) is BreakerState.OPEN:
-            self._failover.relieve(station)
+        name, state = station.engine.name, station.breaker.state(self._clock.monotonic())
+        if state is not BreakerState.OPEN or self._ended:
+            return
+        if name not in self._relieving:
+            self._begin(self._relieve(station), f"relieve {name}")
+        self._relieving[name] = True
 
     def cancel(self) -> None:
         """Ask no more."""
+        self._ended = True
         for task in self._tasks:
             task.cancel()
+
+    def _begin(self, work: Coroutine[None, None, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _relieve(self, station: Station) -> None:
+        """Relieve an engine, and again if that was asked for meanwhile: more may wait by now."""
+        name = station.engine.name
+        try:
+            while self._relieving[name]:
+                self._relieving[name] = False
+                await self._failover.relieve(station)
+                self._answered()
+        except Exception:  # noqa: BLE001 - a bug ends this relief, not the next one
+            _log.exception("the relief of engine %s hit a bug", name)
+        finally:
+            del self._relieving[name]
 
     async def _ask(self, station: Station) -> None:
         try:

@@ -61,7 +61,9 @@ class Scheduler:
             images=images,
             uploads=self._uploads,
             forecast=self._forecast,
-            failover=Failover(stations=self._stations, table=self.table, alternative=alternative),
+            failover=Failover(
+                stations=self._stations, table=self.table, alternative=alternative, clock=clock
+            ),
             clock=clock,
         )
         self._loops: list[asyncio.Task[None]] = []
