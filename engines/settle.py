@@ -35,8 +35,8 @@ def settled(
     """Return the spec of a draft; what cannot be honoured is added to the notes.
 
     Raises:
-        InvalidSpecError: the sampler is refused, the engine cannot use an input picture, or the
-            finished picture would be too large.
+        InvalidSpecError: the sampler is refused, the engine cannot use an input picture, a mask
+            has none, or the finished picture would be too large.
     """
     defaults = model.defaults
     sampler = draft.sampler or defaults.sampler
@@ -64,7 +64,21 @@ def settled(
         clip_skip=draft.clip_skip,
         reproducible=draft.reproducible,
     )
-    return _not_too_large(_without_the_impossible(spec, can, notes))
+    return _not_too_large(_consistent(_without_the_impossible(spec, can, notes), notes))
+
+
+def _consistent(spec: GenerationSpec, notes: list[Shortfall]) -> GenerationSpec:
+    """Return the spec, unless a part of it lacks another; what has no effect is added to the notes.
+
+    Raises:
+        InvalidSpecError: there is a mask, but no picture under it.
+    """
+    if spec.mask is not None and spec.init_image is None:
+        raise InvalidSpecError("a mask needs an init image", field="mask")
+    if spec.negative_prompt and spec.cfg <= 1:
+        detail = f"without guidance (cfg {spec.cfg:g}) the negative prompt is not read"
+        notes.append(Shortfall("negative_prompt_unused", detail, "negative_prompt"))
+    return spec
 
 
 def _not_too_large(spec: GenerationSpec) -> GenerationSpec:

@@ -170,6 +170,7 @@ def _engine_settings(settings: Settings) -> EngineSettings:
             batch=settings.batch,
             threads=settings.threads,
             memory_gib=settings.model_memory_gib,
+            tile_pixels=settings.tile_pixels,
             preview_seconds=settings.preview_seconds,
             snapshot_seconds=settings.snapshot_seconds,
             allow_hub=settings.allow_hub,

@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     batch: int | None = Field(default=None, ge=1, le=64)
     threads: int | None = Field(default=None, ge=1)
     model_memory_gib: float | None = Field(default=None, gt=0)
+    tile_pixels: int | None = Field(default=None, ge=65_536)
     preview_seconds: float = Field(default=0.5, ge=0)
     snapshot_seconds: float = Field(default=15.0, ge=0)
     allow_hub: bool = False

@@ -10,6 +10,7 @@ from engines.diffusers.checkpoint import Checkpoint
 from engines.diffusers.conditioning import Conditioning
 from engines.diffusers.plan import Pass
 from engines.diffusers.prompts import Window, parse_prompt, windows
+from engines.errors import InvalidSpecError
 from engines.spec import GenerationSpec, Lora
 
 _CACHED = 64
@@ -56,6 +57,9 @@ def encode(
         checkpoint: The model.
         part: The pass; its size in pixels is told to the network, its LoRAs are active.
         cache: Encoded prompts of earlier pictures.
+
+    Raises:
+        InvalidSpecError: more layers are to be skipped than the text encoder has.
     """
     texts = [spec.prompt] if spec.cfg <= 1 else [spec.negative_prompt, spec.prompt]
     lengths = [_length(text, checkpoint) for text in texts]
@@ -144,6 +148,10 @@ def _read(
     """
     ids = torch.tensor([_ids(window, tokenizer) for window in cut], device=encoder.device)
     output = encoder(ids, output_hidden_states=deep or clip_skip > 0)
+    layers = encoder.config.num_hidden_layers - (1 if deep else 0)
+    if clip_skip > layers:
+        detail = f"the text encoder has {layers} layers that can be skipped, not {clip_skip}"
+        raise InvalidSpecError(detail, field="clip_skip")
     if deep:
         projected = getattr(output, "text_embeds", None)
         hidden = output.hidden_states[-(clip_skip + 2)]
