@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from engines.errors import EngineError
 from scheduler.errors import StoreDownError, StoreError
-from scheduler.job import Artifact, Cancelled, Failed, Job, Queued, Running, Status
+from scheduler.job import Artifact, Cancelled, Failed, Job, Queued, Running, Status, Storing
 
 MAX_ATTEMPTS = 3
 MAX_CRASHES = 3
@@ -73,9 +73,20 @@ def after_crash(job: Job, *, now: datetime) -> Outcome:
     crashes = job.crashes + 1
     if crashes >= MAX_CRASHES:
         message = f"the service died {crashes} times while it drew this job"
-        return Outcome(Failed("poison_job", message, now), job.attempts, crashes)
+        failed = Failed("poison_job", message, now, artifacts=_stored(job))
+        return Outcome(failed, job.attempts, crashes)
     return Outcome(requeued(job, "restart"), job.attempts, crashes)
 
 
+def after_restart(job: Job, *, engine_known: bool, now: datetime) -> Outcome | None:
+    """Decide what becomes of an unfinished job from before a restart; None: it stays as it is."""
+    if not engine_known and not isinstance(job.status, Storing):
+        message = f"the engine {job.engine} is no longer configured"
+        failed = Failed("engine_unknown", message, now, artifacts=_stored(job))
+        return Outcome(failed, job.attempts, job.crashes)
+    return after_crash(job, now=now) if isinstance(job.status, Running) else None
+
+
 def _stored(job: Job) -> tuple[Artifact, ...]:
+    """Return what is known to be stored of a job that runs."""
     return job.status.artifacts if isinstance(job.status, Running) else ()

@@ -12,7 +12,7 @@ from opentelemetry import trace
 from engines.base import Engine, Picture, Progress
 from engines.errors import EngineProtocolError
 from engines.outlast import outlast
-from scheduler.errors import StoreDownError
+from scheduler.errors import StoreDownError, StoreError
 from scheduler.eta import Forecast
 from scheduler.gpu import Gpu
 from scheduler.job import Artifact, Job, Queued, Running, Status, Storing, Succeeded
@@ -60,6 +60,7 @@ class Runner:
         self._clock = clock
         self._turns: dict[int, PictureTurn] = {}
         self._missing: deque[int] = deque()
+        self._puts: dict[int, asyncio.Future[Artifact]] = {}
         self._artifacts: dict[int, Artifact] = {}
         self._shares_done: dict[int, float] = {}
         self._latest: dict[int, Progress] = {}
@@ -95,8 +96,12 @@ class Runner:
         # What was found may lie in the spool still: only an upload that succeeds proves it stored.
         self._spooled = bool(self._artifacts)
         self._missing = deque(i for i in range(self._job.count) if i not in self._artifacts)
-        if self._missing:
-            await self._draw_missing()
+        try:
+            if self._missing:
+                await self._draw_missing()
+        except BaseException:
+            await outlast(self._list_stored())
+            raise
         artifacts = tuple(self._artifacts[index] for index in sorted(self._artifacts))
         if self._spooled:
             return Storing(self._clock.now(), artifacts=artifacts)
@@ -126,6 +131,7 @@ class Runner:
                 picture = await self._draw(index)
                 # Begun at once: a cancel may end the next task before its first step.
                 put = asyncio.ensure_future(self._images.put(self._job, index, picture))
+                self._puts[index] = put
                 group.create_task(self._keep(index, put))
         finally:
             seat.release()
@@ -207,3 +213,21 @@ class Runner:
         if self._job.count > 1 and isinstance(status, Running):
             artifacts = (*status.artifacts, artifact)
             await self._table.advance(self._job.id, replace(status, artifacts=artifacts))
+
+    async def _list_stored(self) -> None:
+        """Note in the job what is stored of it, before it ends without having drawn all.
+
+        Pictures that were on their way to the store when the drawing broke off arrive there.
+        """
+        for index, put in self._puts.items():
+            try:
+                self._artifacts[index] = await put
+            except StoreError as error:
+                self._spooled |= isinstance(error, StoreDownError)
+        if self._spooled:
+            found = await self._images.find(self._job)
+            self._artifacts |= {a.index: a for a in found if a is not None}
+        status = self._table[self._job.id].status
+        artifacts = tuple(self._artifacts[index] for index in sorted(self._artifacts))
+        if isinstance(status, Running) and artifacts != status.artifacts:
+            self._table.move(self._job.id, replace(status, artifacts=artifacts))

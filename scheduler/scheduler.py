@@ -9,18 +9,14 @@ from types import MappingProxyType
 from engines.base import Engine, EngineName
 from scheduler.ask import Ask
 from scheduler.dispatch import Dispatch
-from scheduler.errors import (
-    IllegalTransitionError,
-    JobNotFoundError,
-    ShuttingDownError,
-)
+from scheduler.errors import IllegalTransitionError, JobNotFoundError, ShuttingDownError
 from scheduler.eta import Eta, Forecast
 from scheduler.events import Events
 from scheduler.failover import Alternative, Failover, no_alternative
 from scheduler.gpu import Gpu
 from scheduler.intake import Intake, Limits
-from scheduler.job import Cancelled, Failed, Job, JobId, Queued, Running, Storing
-from scheduler.outcome import StopReason, after_crash
+from scheduler.job import Artifact, Cancelled, Failed, Job, JobId, Queued, Running, Storing
+from scheduler.outcome import StopReason, after_restart
 from scheduler.outlook import outlook
 from scheduler.ports import Clock, ImageStore, Journal
 from scheduler.seats import Seats
@@ -45,6 +41,7 @@ class Scheduler:
         self.events = Events(clock)
         self.table = JobTable(journal=journal, events=self.events)
         self._journal = journal
+        self._images = images
         self._clock = clock
         self._limits = limits
         self._intake = Intake(journal=journal, clock=clock, limits=limits)
@@ -128,6 +125,7 @@ class Scheduler:
         Raises:
             JobNotFoundError: there is no such job.
         """
+        kept = await self._kept(await self.table.find(job_id))
         job = await self.table.find(job_id)
         if job_id in self._dispatch:
             stop = self._dispatch.stop_job(job_id, StopReason.USER)
@@ -136,7 +134,7 @@ class Scheduler:
             await self.table.written()
         elif isinstance(job.status, Queued):
             self._stations[job.engine].withdraw(job_id)
-            status = Cancelled(StopReason.USER.value, self._clock.now())
+            status = Cancelled(StopReason.USER.value, self._clock.now(), artifacts=kept)
             await self.table.advance(job_id, status)
         return self.table[job_id] if not job.finished else job
 
@@ -200,12 +198,8 @@ class Scheduler:
     def _take_up(self, job: Job) -> None:
         """Put a job from before the restart where it belongs."""
         self.table.restore(job)
-        now = self._clock.now()
-        if job.engine not in self._stations and not isinstance(job.status, Storing):
-            message = f"the engine {job.engine} is no longer configured"
-            self.table.move(job.id, Failed("engine_unknown", message, now))
-        elif isinstance(job.status, Running):
-            outcome = after_crash(job, now=now)
+        known, now = job.engine in self._stations, self._clock.now()
+        if outcome := after_restart(job, engine_known=known, now=now):
             self.table.move(
                 job.id, outcome.status, attempts=outcome.attempts, crashes=outcome.crashes
             )
@@ -235,6 +229,12 @@ class Scheduler:
             await self.table.advance(job.id, replace(status, paused=paused))
         finally:
             self._enqueue(self.table[job.id])
+
+    async def _kept(self, job: Job) -> tuple[Artifact, ...]:
+        """Return what earlier runs stored of a job that waits for the next."""
+        if not isinstance(job.status, Queued) or not job.status.again:
+            return ()
+        return tuple(artifact for artifact in await self._images.find(job) if artifact)
 
     def _station(self, job: Job) -> Station:
         """Return the station of a job's engine."""

@@ -13,8 +13,16 @@ from engines.errors import (
     OutOfMemoryError,
 )
 from scheduler.errors import StoreError
-from scheduler.job import Cancelled, Failed, Queued, Running
-from scheduler.outcome import MAX_ATTEMPTS, StopReason, after_crash, after_error, after_stop
+from scheduler.job import Artifact, Cancelled, Failed, Queued, Running, Storing
+from scheduler.outcome import (
+    MAX_ATTEMPTS,
+    MAX_CRASHES,
+    StopReason,
+    after_crash,
+    after_error,
+    after_restart,
+    after_stop,
+)
 from tests.unit.scheduler.test_backlog import job
 from tests.unit.scheduler.test_job import NOW
 
@@ -65,3 +73,29 @@ def test_the_third_crash_in_a_row_ends_the_job() -> None:
     status = after_crash(one, now=NOW).status
     assert isinstance(status, Failed)
     assert status.code == "poison_job"
+
+
+def test_whatever_ends_a_job_it_lists_what_was_stored() -> None:
+    drawn = (Artifact("k.png", "k.json", 0, 1, 64, 64, 9, "0" * 64),)
+    half = replace(job(1).step(Running(NOW, artifacts=drawn)), crashes=MAX_CRASHES - 1)
+    unknown = after_restart(half, engine_known=False, now=NOW)
+    assert unknown is not None
+    for outcome in (
+        unknown,
+        after_crash(half, now=NOW),
+        after_error(half, OutOfMemoryError(), now=NOW),
+        after_stop(half, StopReason.USER, now=NOW),
+    ):
+        assert isinstance(outcome.status, Failed | Cancelled)
+        assert outcome.status.artifacts == drawn
+
+
+def test_a_restart_touches_only_what_ran_or_has_lost_its_engine() -> None:
+    for one in (job(1), RUNNING.step(Storing(NOW))):
+        assert after_restart(one, engine_known=True, now=NOW) is None
+    assert after_restart(RUNNING.step(Storing(NOW)), engine_known=False, now=NOW) is None
+    assert after_restart(RUNNING, engine_known=True, now=NOW) == after_crash(RUNNING, now=NOW)
+    lost = after_restart(job(1), engine_known=False, now=NOW)
+    assert lost is not None
+    assert isinstance(lost.status, Failed)
+    assert lost.status.code == "engine_unknown"
