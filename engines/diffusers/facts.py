@@ -23,7 +23,13 @@ def facts_of(spec: GenerationSpec, plan: Plan, studio: Studio) -> dict[str, Json
         "drawn_size": list(plan.size),
         "decoded_in_tiles": bool(last.vae.use_tiling),
         "passes": [
-            {"model": part.model.info.name, "size": list(part.size), "steps": part.steps}
+            {
+                "model": part.model.info.name,
+                "size": list(part.size),
+                "steps": part.steps,
+                "strength": part.strength,
+                "window": list(part.window),
+            }
             for part in plan.passes
         ],
         "versions": dict(versions()),

@@ -97,6 +97,7 @@ def make_plan(spec: GenerationSpec, library: Library) -> Plan:
                 controls=spec.controls,
             )
         )
+    shortfalls += [_idle(part, spec) for part in passes if not _draws(part)]
     return Plan(tuple(passes), tuple(shortfalls))
 
 
@@ -132,6 +133,17 @@ def _check_refiner(refiner: Shelved, model: Shelved) -> None:
             f"{refiner.info.name} cannot refine {model.info.name}: their latents differ",
             field="refiner",
         )
+
+
+def _draws(part: Pass) -> bool:
+    """Say whether the strength of a pass leaves it a step; none were asked for at 0."""
+    return part.strength == 0 or int(part.steps * part.strength) > 0
+
+
+def _idle(part: Pass, spec: GenerationSpec) -> Shortfall:
+    field = "hires" if spec.hires is not None and part.start == "enlarged" else "strength"
+    detail = f"a strength of {part.strength:g} leaves none of {part.steps} steps: nothing is drawn"
+    return Shortfall("no_step_left", detail, field=field)
 
 
 def _resized(spec: GenerationSpec, model: Shelved, size: tuple[int, int]) -> Shortfall:
