@@ -7,13 +7,15 @@ import torch
 
 from engines.diffusers.checkpoint import Checkpoint
 from engines.diffusers.graphs import Recording
+from engines.diffusers.seams import Seams
 
 
 class FakeDevice:
     """Kernels take time to launch and time to run; nothing waits for them unless told to.
 
-    As on CUDA, recording computes nothing, a replay reads the inputs where they lay, and all
-    recordings share one pool: a replay leaves rubbish in the answers of the others.
+    As on CUDA, recording computes nothing, a replay reads the inputs where they lay and does
+    what was done when it was recorded, whatever the checkpoint wears by then, and all recordings
+    share one pool: a replay leaves rubbish in the answers of the others.
 
     Attributes:
         launch_seconds: How long the host is busy with one call of the network.
@@ -35,6 +37,7 @@ class FakeDevice:
         self._busy_until = 0.0
         self._quiet = False
         self._answers: list[torch.Tensor] = []
+        self._seams = Seams()
 
     def clock(self) -> float:
         """Return the host's seconds."""
@@ -46,7 +49,7 @@ class FakeDevice:
 
     def watch(self, checkpoint: Checkpoint) -> None:
         """Let the calls of a checkpoint's network take their time here."""
-        forward = checkpoint.unet.forward
+        forward, self._seams = checkpoint.unet.forward, checkpoint.seams
 
         def timed(**inputs: Any) -> Any:  # noqa: ANN401 - as diffusers has it
             if not self._quiet:
@@ -63,6 +66,7 @@ class FakeDevice:
         if self.refuses:
             raise RuntimeError("operation not permitted when stream is capturing")
         answer = torch.full_like(self._ask(ask), float("nan"))
+        x, y = self._seams.x, self._seams.y
         self._answers.append(answer)
         self.recorded += 1
 
@@ -70,7 +74,10 @@ class FakeDevice:
             self.replayed += 1
             for one in self._answers:
                 one.fill_(float("nan"))
+            worn = self._seams.x, self._seams.y
+            self._seams.x, self._seams.y = x, y
             answer.copy_(self._ask(ask))
+            self._seams.x, self._seams.y = worn
 
         return Recording(replay, answer)
 

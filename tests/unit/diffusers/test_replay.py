@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from engines.diffusers.replay import KEPT, Replays
+from engines.diffusers.session import Session
 from engines.spec import GenerationSpec, Lora, Tiling
 from tests.fakes.device import FakeDevice
 from tests.fakes.drawing import SPEC, distance
@@ -82,12 +84,28 @@ async def test_pictures_that_take_turns_and_share_calls_are_as_if_drawn_plainly(
 ) -> None:
     specs = [replace(SPEC, steps=8), *others, replace(SPEC, seed=9)]
     plain, replaying = make_rounds(), make_rounds(device)
-    for _ in range(2):
-        expected = await draw(plain, *specs)
-        found = await draw(replaying, *specs)
+    for company in (specs, specs[::-1]):
+        expected = await draw(plain, *company)
+        found = await draw(replaying, *company)
         for one, other in zip(expected, found, strict=True):
             assert distance(one, other) <= 1
     assert device.replayed > 0
+
+
+async def test_an_answer_outlives_the_next_replay(
+    make_rounds: MakeRounds, device: FakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[torch.Tensor] = []
+    real = Session.take
+
+    def keeping(self: Session, answer: torch.Tensor) -> None:
+        answers.append(answer)
+        real(self, answer)
+
+    monkeypatch.setattr(Session, "take", keeping)
+    await draw(make_rounds(device), replace(SPEC, cfg=1.0, steps=6))
+    assert device.replayed == 4
+    assert len({answer.data_ptr() for answer in answers}) == 6
 
 
 async def test_what_the_device_takes_longer_to_run_is_not_recorded(
