@@ -12,6 +12,7 @@ from engines.diffusers.library import Library, Shelved
 from engines.diffusers.parts import load_controlnet
 from engines.diffusers.pixels import read_picture, to_tensor
 from engines.diffusers.plan import Pass
+from engines.diffusers.seams import Seams, make_wrappable
 from engines.diffusers.session import Guide, Session
 from engines.errors import InvalidSpecError
 from engines.inputs import Inputs
@@ -26,6 +27,7 @@ class Guides:
     def __init__(self, *, library: Library, device: torch.device) -> None:
         self._library = library
         self._device = device
+        self._seams = Seams()
         self._loaded: OrderedDict[tuple[str, torch.dtype], Any] = OrderedDict()
 
     def prepare(self, part: Pass, checkpoint: Checkpoint, inputs: Inputs) -> tuple[Guide, ...]:
@@ -60,6 +62,7 @@ class Guides:
         self, sessions: Sequence[Session], checkpoint: Checkpoint, inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Return what the guides add to the network's inputs, summed over all of them."""
+        self._seams.set(sessions[0].group.tiling)
         total: tuple[list[torch.Tensor], torch.Tensor] | None = None
         # A network that is trained to fill reads the mask too; its guides see the latents alone.
         seen = inputs["sample"][:, : checkpoint.vae.config.latent_channels]
@@ -97,6 +100,7 @@ class Guides:
             except (BrokenFileError, OSError, ValueError) as error:
                 detail = f"the ControlNet {shelved.info.name} does not fit: {in_short(error)}"
                 raise InvalidSpecError(detail, field="controls") from error
+            make_wrappable(network, self._seams)
             self._loaded[key] = network.to(self._device).requires_grad_(requires_grad=False).eval()
             while len(self._loaded) > _KEPT:
                 self._loaded.popitem(last=False)

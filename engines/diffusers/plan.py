@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 
 from engines.base import Shortfall, SizeBounds
 from engines.diffusers.library import Library, Shelved
+from engines.diffusers.names import LANCZOS, LATENT
 from engines.diffusers.samplers import RECIPES
 from engines.errors import InvalidSpecError
 from engines.spec import Control, GenerationSpec, Lora
@@ -65,6 +66,7 @@ def make_plan(spec: GenerationSpec, library: Library) -> Plan:
     """
     model = library.find(spec.model)
     _check(spec, model)
+    _find_the_rest(spec, library)
     size = fit(spec.width, spec.height, model.info.bounds)
     shortfalls = [] if size == (spec.width, spec.height) else [_resized(spec, model, size)]
     first = Pass(
@@ -125,6 +127,18 @@ def _check(spec: GenerationSpec, model: Shelved) -> None:
         raise InvalidSpecError(f"{name} cannot be drawn with {spec.sampler}", field="sampler")
     if spec.mask is not None and spec.init_image is None:
         raise InvalidSpecError("a mask needs an init image", field="mask")
+
+
+def _find_the_rest(spec: GenerationSpec, library: Library) -> None:
+    """Look for every other file that is named, before anything is loaded or drawn in vain."""
+    for lora in spec.loras:
+        library.find(lora.name, "lora", field="loras")
+    for control in spec.controls:
+        library.find(control.model, "controlnet", field="controls")
+    if spec.hires is not None and spec.hires.upscaler not in {LANCZOS, LATENT}:
+        library.find(spec.hires.upscaler, "upscaler", field="hires")
+    if spec.upscale is not None and spec.upscale.upscaler != LANCZOS:
+        library.find(spec.upscale.upscaler, "upscaler", field="upscale")
 
 
 def _check_refiner(refiner: Shelved, model: Shelved) -> None:

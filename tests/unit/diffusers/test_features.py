@@ -224,6 +224,27 @@ async def test_a_seamless_picture_has_no_edge(
     assert distance(plain, np.roll(picture, [32] * len(axes), pixel_axes)) > 1
 
 
+async def test_a_guide_leaves_a_seamless_picture_seamless(
+    engine: DiffusersEngine, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An even picture guides every place alike, also at the edge."""
+    even = inputs.keep(png_of(np.full((64, 64, 3), 200, np.uint8)), field="controls")
+    guided = replace(SPEC, sampler="ddim", controls=(Control("tiny-control", even),))
+    spec = replace(guided, tiling=Tiling.BOTH)
+    picture = pixels_of((await draw(engine, spec))[0].png)
+    real = Preparation.lay_out
+
+    def rolled(self: Preparation, before: torch.Tensor | None) -> Any:
+        canvas = real(self, before)
+        return replace(canvas, latents=canvas.latents.roll((4, 4), (-2, -1)))
+
+    monkeypatch.setattr(Preparation, "lay_out", rolled)
+    moved = pixels_of((await draw(engine, spec))[0].png)
+    plain = pixels_of((await draw(engine, guided))[0].png)
+    assert distance(moved, np.roll(picture, (32, 32), (0, 1))) <= 1
+    assert distance(plain, np.roll(picture, (32, 32), (0, 1))) > 1
+
+
 async def test_a_refiner_draws_the_last_part(engine: DiffusersEngine, models_dir: Path) -> None:
     from diffusers import StableDiffusionXLImg2ImgPipeline, StableDiffusionXLPipeline
 
@@ -261,10 +282,25 @@ async def test_upscaling_reaches_the_asked_size(engine: DiffusersEngine) -> None
     assert Image.open(io.BytesIO(picture.png)).size == (96, 96)
 
 
-async def test_an_unknown_upscaler_is_refused(engine: DiffusersEngine) -> None:
+@pytest.mark.parametrize(
+    ("wish", "field"),
+    [
+        ({"upscale": Upscale(upscaler="nobody")}, "upscale"),
+        ({"upscale": Upscale(upscaler="latent")}, "upscale"),
+        ({"hires": Hires(upscaler="nobody")}, "hires"),
+        ({"loras": (Lora("nobody"),)}, "loras"),
+        ({"controls": (Control("nobody", InputRef("")),)}, "controls"),
+        ({"refiner": Refiner("nobody")}, "refiner"),
+    ],
+)
+async def test_what_is_not_there_is_refused_before_anything_is_loaded(
+    make_engine: Any, wish: dict[str, Any], field: str
+) -> None:
+    engine = make_engine()
     with pytest.raises(ModelNotFoundError) as refused:
-        await draw(engine, replace(SPEC, upscale=Upscale(upscaler="nobody")))
-    assert refused.value.field == "upscale"
+        await draw(engine, replace(SPEC, **wish))
+    assert refused.value.field == field
+    assert await engine.call(lambda studio: studio.loader.loaded) == ()
 
 
 @pytest.mark.parametrize(

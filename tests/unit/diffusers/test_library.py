@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from engines.diffusers.cards import read_card
 from engines.diffusers.digests import Digests
 from engines.diffusers.headers import BrokenFileError, Header, read_header
 from engines.diffusers.kinds import Nature, tell_nature
@@ -167,6 +168,12 @@ def test_a_card_says_what_the_tensors_do_not(tmp_path: Path) -> None:
     info = library.find("1st").info
     assert (info.name, info.defaults.steps, info.defaults.width) == ("first", 12, 512)
     assert (info.bounds.least, info.bounds.most) == (64, 640)
+
+
+def test_the_card_in_the_documents_is_one(tmp_path: Path) -> None:
+    document = (Path(__file__).parents[3] / "ops" / "engines.md").read_text()
+    (tmp_path / "kitty.json").write_text(document.split("```json\n")[1].split("```")[0])
+    assert read_card(tmp_path).vae == "sdxl-vae-fp16-fix"
 
 
 def test_a_controlnet_folder_tells_its_family(tmp_path: Path) -> None:
