@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     preview_seconds: float = Field(default=0.5, ge=0)
     snapshot_seconds: float = Field(default=15.0, ge=0)
     allow_hub: bool = False
+    warm_up: bool | None = None
     fake_step_seconds: float = Field(default=0.0, ge=0)
 
     s3_endpoint_url: Url | None = None
