@@ -2,21 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
-
-from opentelemetry import trace
-from opentelemetry.context import Context
-from opentelemetry.trace import Link
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from engines.base import EngineName
 from engines.breaker import BreakerState
 from engines.errors import EngineDownError, LostError
-from scheduler.current import Current
+from scheduler.current import Current, traced
 from scheduler.errors import StoreDownError
 from scheduler.eta import Forecast
-from scheduler.failover import Failover
+from scheduler.failover import Alternative, Failover
 from scheduler.gpu import Resident
 from scheduler.job import Job, JobId, Queued, Running, Status, Storing
 from scheduler.outcome import Outcome, StopReason, after_error, after_stop, requeued
@@ -31,7 +26,6 @@ REST_SECONDS = 0.5
 """Nothing is begun for so long after the journal could not be written, or after a bug."""
 
 _log = logging.getLogger(__name__)
-_tracer = trace.get_tracer("kitty_images.scheduler")
 
 
 class Dispatch:
@@ -45,7 +39,7 @@ class Dispatch:
         images: ImageStore,
         uploads: Uploads,
         forecast: Forecast,
-        failover: Failover,
+        alternative: Alternative,
         clock: Clock,
     ) -> None:
         self.paused = False
@@ -56,6 +50,7 @@ class Dispatch:
         self._forecast = forecast
         self._clock = clock
         self._current: dict[JobId, Current] = {}
+        failover = Failover(stations=stations, table=table, alternative=alternative, clock=clock)
         self._probes = Probes(failover=failover, clock=clock, answered=self.wake)
         self._wake = asyncio.Event()
         self._begun = clock.monotonic()
@@ -65,6 +60,15 @@ class Dispatch:
 
     def __contains__(self, job_id: object) -> bool:
         return job_id in self._current
+
+    def __len__(self) -> int:
+        return len(self._current)
+
+    def hold(self, paused: bool) -> bool:
+        """Begin no more jobs, or begin them again; return how it was."""
+        was, self.paused = self.paused, paused
+        self.wake()
+        return was
 
     def wake(self) -> None:
         """Look again whether somebody can go."""
@@ -184,17 +188,9 @@ class Dispatch:
             clock=self._clock,
         )
         station.loaded = job.spec.model
-        task = asyncio.create_task(self._traced(job, runner.run()), name=f"job {job.id}")
+        task = asyncio.create_task(traced(job, runner.run()), name=f"job {job.id}")
         self._current[job.id] = Current(runner, task)
         task.add_done_callback(partial(self._ended, station, job.id))
-
-    async def _traced(self, job: Job, work: Awaitable[Status]) -> Status:
-        """Run a job under a span of its own that points back at the request."""
-        asked = TraceContextTextMapPropagator().extract({"traceparent": job.trace})
-        link = Link(trace.get_current_span(asked).get_span_context())
-        with _tracer.start_as_current_span("job", context=Context(), links=[link]) as span:
-            span.set_attribute("job.id", job.id)
-            return await work
 
     def _ended(self, station: Station, job_id: JobId, task: asyncio.Task[Status]) -> None:
         """Write the end of a job's task, whatever it was; the task itself may never have begun."""

@@ -13,7 +13,7 @@ class Limits:
     """How much is let in.
 
     Attributes:
-        queue_max: Waiting jobs beyond which a submit is refused.
+        queue_max: Jobs that wait, paused ones too, beyond which a submit is refused.
         highres_cost: Megapixel-steps beyond which a job goes to the lane `highres`.
         cancel_seconds: How long a cancel waits for the engine to let go.
     """
@@ -37,15 +37,15 @@ class Intake:
         """Go on numbering where the journal ends."""
         self._number = await self._journal.last_number()
 
-    async def accept(self, ask: Ask, *, waiting: int) -> tuple[Job, bool]:
+    async def accept(self, ask: Ask, *, queued: int) -> tuple[Job, bool]:
         """Record a job durably; return it and True, or the one that the same key made and False.
 
         Raises:
-            QueueFullError: too many jobs wait.
+            QueueFullError: `queued` jobs, or those and the ones on their way in, are too many.
             IdempotencyError: the key belongs to another request.
         """
-        if waiting + self._entering >= self._limits.queue_max:
-            raise QueueFullError(f"{waiting} jobs are waiting already")
+        if queued + self._entering >= self._limits.queue_max:
+            return await self._known(ask, queued), False
         self._number += 1
         now, cost = self._clock.now(), self._limits.highres_cost
         job = ask.job(number=self._number, now=now, highres_cost=cost)
@@ -54,6 +54,22 @@ class Intake:
             recorded = await self._journal.add(job)
         finally:
             self._entering -= 1
-        if recorded.id != job.id and recorded.digest != job.digest:
-            raise IdempotencyError(f"the key was used for job {recorded.id}")
-        return recorded, recorded.id == job.id
+        if recorded.id == job.id:
+            return recorded, True
+        return _same(recorded, ask), False
+
+    async def _known(self, ask: Ask, queued: int) -> Job:
+        """Return the job that the request made before: there is no room for a new one."""
+        found = None
+        if ask.idempotency_key:
+            found = await self._journal.keyed(ask.client, ask.idempotency_key)
+        if found is None:
+            raise QueueFullError(f"{queued} jobs are waiting already")
+        return _same(found, ask)
+
+
+def _same(job: Job, ask: Ask) -> Job:
+    """Return the job that a key made, if it was for the same request."""
+    if job.digest != ask.digest:
+        raise IdempotencyError(f"the key was used for job {job.id}")
+    return job

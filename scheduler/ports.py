@@ -39,6 +39,18 @@ class Journal(Protocol):
         Records are written in the order of the calls, awaited or not.
         """
 
+    def keyed(self, client: str, key: str) -> Awaitable[Job | None]:
+        """Return the job that a client's idempotency key made, None without one."""
+
+    def pause(self, paused: bool) -> Awaitable[None]:
+        """Record whether the queue is to stand still, through restarts too."""
+
+    async def paused(self) -> bool:
+        """Say whether the queue is to stand still."""
+
+    async def counts(self) -> dict[str, int]:
+        """Return how many jobs are in each state, by its `kind`."""
+
     async def get(self, job_id: JobId) -> Job:
         """Return a job.
 

@@ -9,13 +9,18 @@ from types import MappingProxyType
 from engines.base import Engine, EngineName
 from scheduler.ask import Ask
 from scheduler.dispatch import Dispatch
-from scheduler.errors import IllegalTransitionError, JobNotFoundError, ShuttingDownError
+from scheduler.errors import (
+    IllegalTransitionError,
+    JobNotFoundError,
+    ShuttingDownError,
+    StoreDownError,
+)
 from scheduler.eta import Eta, Forecast
 from scheduler.events import Events
-from scheduler.failover import Alternative, Failover, no_alternative
+from scheduler.failover import Alternative, no_alternative
 from scheduler.gpu import Gpu
 from scheduler.intake import Intake, Limits
-from scheduler.job import Artifact, Cancelled, Failed, Job, JobId, Queued, Running, Storing
+from scheduler.job import Cancelled, Failed, Job, JobId, Queued, Running, Storing
 from scheduler.outcome import StopReason, after_restart
 from scheduler.outlook import outlook
 from scheduler.ports import Clock, ImageStore, Journal
@@ -41,13 +46,12 @@ class Scheduler:
         self.events = Events(clock)
         self.table = JobTable(journal=journal, events=self.events)
         self._journal = journal
-        self._images = images
         self._clock = clock
         self._limits = limits
         self._intake = Intake(journal=journal, clock=clock, limits=limits)
         self._stopping = False
         self._stations = {
-            name: Station(engine=engine, gpu=gpu, seats=Seats(engine, freed=self._freed))
+            name: Station(engine=engine, gpu=gpu, seats=Seats(engine, freed=self._wake))
             for name, (engine, gpu) in engines.items()
         }
         self._forecast = Forecast()
@@ -58,9 +62,7 @@ class Scheduler:
             images=images,
             uploads=self._uploads,
             forecast=self._forecast,
-            failover=Failover(
-                stations=self._stations, table=self.table, alternative=alternative, clock=clock
-            ),
+            alternative=alternative,
             clock=clock,
         )
         self._loops: list[asyncio.Task[None]] = []
@@ -80,13 +82,18 @@ class Scheduler:
         """How many jobs wait for their turn."""
         return sum(station.waiting for station in self._stations.values())
 
+    @property
+    def queued(self) -> int:
+        """How many jobs are accepted and neither drawn nor ended: also those that are paused."""
+        return len(self.table) - len(self._dispatch) - len(self._uploads)
+
     async def start(self) -> None:
         """Take up what the journal left over, the oldest first, and begin with those at once."""
         await self._intake.start()
-        self._loops = [
-            asyncio.create_task(self._dispatch.run(), name="dispatch"),
-            asyncio.create_task(self._uploads.run(), name="uploads"),
-        ]
+        await self.table.start()
+        self._dispatch.hold(await self._journal.paused())
+        loops = {"dispatch": self._dispatch.run(), "uploads": self._uploads.run()}
+        self._loops = [asyncio.create_task(loop, name=name) for name, loop in loops.items()]
         async for jobs in self._journal.unfinished():
             for job in jobs:
                 self._take_up(job)
@@ -112,7 +119,7 @@ class Scheduler:
         """
         if self._stopping:
             raise ShuttingDownError
-        job, new = await self._intake.accept(ask, waiting=self.waiting)
+        job, new = await self._intake.accept(ask, queued=self.queued)
         if new:
             self.table.insert(job)
             self._enqueue(job)
@@ -125,7 +132,7 @@ class Scheduler:
         Raises:
             JobNotFoundError: there is no such job.
         """
-        kept = await self._kept(await self.table.find(job_id))
+        kept = await self._uploads.kept(await self.table.find(job_id))
         job = await self.table.find(job_id)
         if job_id in self._dispatch:
             stop = self._dispatch.stop_job(job_id, StopReason.USER)
@@ -174,16 +181,21 @@ class Scheduler:
                 raise IllegalTransitionError(f"a {job.status.kind} job cannot be paused")
         return self.table[job_id]
 
-    def pause_all(self, *, paused: bool) -> None:
-        """Begin no more jobs, or begin them again; running ones go on.
+    async def pause_all(self, *, paused: bool) -> None:
+        """Begin no more jobs, through restarts too, or begin them again; running ones go on.
 
         Raises:
             ShuttingDownError: nothing is begun any more.
+            StoreDownError: it cannot be recorded, and is as it was.
         """
         if self._stopping:
             raise ShuttingDownError
-        self._dispatch.paused = paused
-        self._dispatch.wake()
+        was = self._dispatch.hold(paused)
+        try:
+            await self._journal.pause(paused)
+        except StoreDownError:
+            self._dispatch.hold(was)
+            raise
 
     def position(self, job: Job) -> int | None:
         """Return about how many jobs go before this one; None if it is not waiting."""
@@ -204,13 +216,9 @@ class Scheduler:
                 job.id, outcome.status, attempts=outcome.attempts, crashes=outcome.crashes
             )
         job = self.table[job.id]
-        match job.status:
-            case Queued():
-                self._enqueue(job)
-            case Storing():
-                self._uploads.add(job.id)
-            case _:
-                pass
+        if isinstance(job.status, Storing):
+            self._uploads.add(job.id)
+        self._enqueue(job)
 
     def _enqueue(self, job: Job) -> None:
         """Let a queued job wait for its engine, unless it is paused or has its place already."""
@@ -219,7 +227,7 @@ class Scheduler:
         station = self._station(job)
         if not station.holds(job.id):
             station.enqueue(job)
-            self._dispatch.wake()
+            self._wake()
 
     async def _pause_queued(self, job: Job, status: Queued, *, paused: bool) -> None:
         """Take a waiting job out of the backlog, or put it back."""
@@ -230,12 +238,6 @@ class Scheduler:
         finally:
             self._enqueue(self.table[job.id])
 
-    async def _kept(self, job: Job) -> tuple[Artifact, ...]:
-        """Return what earlier runs stored of a job that waits for the next."""
-        if not isinstance(job.status, Queued) or not job.status.again:
-            return ()
-        return tuple(artifact for artifact in await self._images.find(job) if artifact)
-
     def _station(self, job: Job) -> Station:
         """Return the station of a job's engine."""
         try:
@@ -243,5 +245,5 @@ class Scheduler:
         except KeyError:
             raise JobNotFoundError(f"its engine {job.engine} is not configured") from None
 
-    def _freed(self) -> None:
+    def _wake(self) -> None:
         self._dispatch.wake()

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections import OrderedDict
-from collections.abc import Awaitable, Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from engines.base import EngineName, Progress
 from scheduler.errors import JobNotFoundError
@@ -26,6 +27,7 @@ class JobTable:
         self._alive: dict[JobId, Job] = {}
         self._finished: OrderedDict[JobId, Job] = OrderedDict()
         self._unwritten: set[asyncio.Future[None]] = set()
+        self._counts: Counter[str] = Counter()
 
     def __getitem__(self, job_id: JobId) -> Job:
         job = self._alive.get(job_id) or self._finished.get(job_id)
@@ -38,6 +40,15 @@ class JobTable:
 
     def __len__(self) -> int:
         return len(self._alive)
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many jobs there are in each state, ended ones too, by its `kind`."""
+        return MappingProxyType(self._counts)
+
+    async def start(self) -> None:
+        """Count what the journal has; before the first job is taken in."""
+        self._counts.update(await self._journal.counts())
 
     async def find(self, job_id: JobId) -> Job:
         """Return a job, from the journal if it ended long ago.
@@ -59,6 +70,7 @@ class JobTable:
         """Take in a job that the journal has, and announce it."""
         self._finished.pop(job.id, None)
         self._alive[job.id] = job
+        self._counts[job.status.kind] += 1
         self._events.publish("status", job)
 
     def restore(self, job: Job) -> None:
@@ -121,7 +133,8 @@ class JobTable:
         engine: EngineName | None = None,
     ) -> Awaitable[None]:
         """Walk an arrow: the only place where a job's status changes."""
-        job = self[job_id].step(status)
+        was = self[job_id]
+        job = was.step(status)
         job = replace(
             job,
             attempts=job.attempts if attempts is None else attempts,
@@ -136,6 +149,8 @@ class JobTable:
         else:
             self._finished.pop(job_id, None)
             self._alive[job_id] = job
+        self._counts[was.status.kind] -= 1
+        self._counts[status.kind] += 1
         durable = self._journal.update(job)
         self._events.publish("status", job)
         return durable

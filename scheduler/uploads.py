@@ -10,7 +10,7 @@ from scheduler.errors import (
     StoreDownError,
     StoreError,
 )
-from scheduler.job import Failed, JobId, Storing, Succeeded
+from scheduler.job import Artifact, Failed, Job, JobId, Queued, Storing, Succeeded
 from scheduler.ports import Clock, ImageStore
 from scheduler.table import JobTable
 
@@ -40,6 +40,12 @@ class Uploads:
         """Take in a job whose pictures are in the spool."""
         self._waiting[job_id] = None
         self._news.set()
+
+    async def kept(self, job: Job) -> tuple[Artifact, ...]:
+        """Return what earlier runs stored of a job that waits for the next."""
+        if not isinstance(job.status, Queued) or not job.status.again:
+            return ()
+        return tuple(artifact for artifact in await self._images.find(job) if artifact)
 
     async def run(self) -> None:
         """Upload until cancelled."""

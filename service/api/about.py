@@ -63,7 +63,7 @@ async def engines(request: web.Request) -> web.Response:
 @described(Call(section="jobs", answer=StatsView))
 async def stats(request: web.Request) -> web.Response:
     """Count jobs, in the words of KITTY's old service."""
-    counts = await request.app[JOURNAL].counts()
+    counts = request.app[SCHEDULER].table.counts
     answer: StatsView = {
         "queued": counts.get("queued", 0),
         "started": counts.get("running", 0) + counts.get("storing", 0),
@@ -89,9 +89,9 @@ async def root(_: web.Request) -> web.Response:
 
 @routes.get("/healthz")
 @described(Call(section="operations", answer=HealthView))
-async def healthz(_: web.Request) -> web.Response:
+async def healthz(request: web.Request) -> web.Response:
     """Say that the process is alive."""
-    answer: HealthView = {"status": "ok"}
+    answer: HealthView = {"status": "ok", "paused": request.app[SCHEDULER].paused}
     return reply(answer)
 
 

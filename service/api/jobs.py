@@ -159,11 +159,13 @@ async def resume_job(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/images/queue/{verb:pause|resume}")
-@described(Call(section="jobs", answer=QueueView, codes=("no_such_path", "shutting_down")))
+@described(
+    Call(section="jobs", answer=QueueView, codes=("no_such_path", "shutting_down", "store_down"))
+)
 async def pause_queue(request: web.Request) -> web.Response:
-    """Begin no more jobs, or begin them again."""
+    """Begin no more jobs, through restarts too, or begin them again."""
     scheduler = request.app[SCHEDULER]
-    scheduler.pause_all(paused=request.match_info["verb"] == "pause")
+    await scheduler.pause_all(paused=request.match_info["verb"] == "pause")
     answer: QueueView = {"paused": scheduler.paused, "waiting": scheduler.waiting}
     return reply(answer)
 

@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS jobs (
 CREATE UNIQUE INDEX IF NOT EXISTS jobs_once ON jobs (client, idempotency_key)
   WHERE idempotency_key != '';
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number);
+CREATE TABLE IF NOT EXISTS switches (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 _OPEN = "('queued', 'running', 'storing')"
@@ -51,6 +52,15 @@ def _job(row: _Row) -> Job:
     return replace(job, engine=EngineName(engine), attempts=attempts, crashes=crashes)
 
 
+def _keyed(connection: sqlite3.Connection, client: str, key: str) -> Job | None:
+    """Find the job that a client's idempotency key made."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM jobs WHERE client=? AND idempotency_key=? AND idempotency_key!=''",  # noqa: S608
+        (client, key),
+    ).fetchone()
+    return _job(row) if row else None
+
+
 class Journal:
     """Jobs as rows: what was asked never changes, where it stands does."""
 
@@ -72,13 +82,16 @@ class Journal:
             )  # fmt: skip
             if added.rowcount:
                 return job
-            row = connection.execute(
-                f"SELECT {_COLUMNS} FROM jobs WHERE client=? AND idempotency_key=?",  # noqa: S608
-                (job.client, job.idempotency_key),
-            ).fetchone()
-            return _job(row)
+            return _keyed(connection, job.client, job.idempotency_key) or job
 
         return self._database.write(work)
+
+    def keyed(self, client: str, key: str) -> Future[Job | None]:
+        """Return the job that a client's key made, None without one.
+
+        Asked of the writer, so that a job which is being added is seen.
+        """
+        return self._database.write(lambda connection: _keyed(connection, client, key))
 
     def update(self, job: Job) -> Future[None]:
         """Record where a job stands now."""
@@ -162,3 +175,20 @@ class Journal:
             return number or 0
 
         return await self._database.read(work)
+
+    async def paused(self) -> bool:
+        """Say whether the queue is to stand still."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            query = "SELECT value FROM switches WHERE name='paused'"
+            return bool((connection.execute(query).fetchone() or [0])[0])
+
+        return await self._database.read(work)
+
+    def pause(self, paused: bool) -> Future[None]:
+        """Record whether the queue is to stand still."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR REPLACE INTO switches VALUES ('paused', ?)", (paused,))
+
+        return self._database.write(work)

@@ -75,9 +75,10 @@ class RootView(TypedDict):
 
 
 class HealthView(TypedDict):
-    """The process is alive."""
+    """The process is alive; no job is begun while `paused`."""
 
     status: Literal["ok"]
+    paused: bool
 
 
 class ReadyView(TypedDict):

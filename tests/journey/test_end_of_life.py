@@ -32,6 +32,7 @@ async def test_sigterm_sends_the_running_job_back_and_keeps_the_queue(tmp_path: 
             assert news.close_code == aiohttp.WSCloseCode.GOING_AWAY
             assert await ending == 0
     async with Service(tmp_path) as service, client_of(service) as client:
+        await client.json("POST", "/api/images/queue/resume")
         for job_id in (running, waiting):
             job = await client.ended(job_id)
             assert (job["state"], job["attempts"]) == ("succeeded", 0)

@@ -62,7 +62,10 @@ class Parts:
 
 @asynccontextmanager
 async def a_scheduler(
-    folder: Path, *engines: Engine, alternative: Alternative = no_alternative
+    folder: Path,
+    *engines: Engine,
+    alternative: Alternative = no_alternative,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
 ) -> AsyncIterator[Parts]:
     """Run a scheduler; all engines draw on one GPU."""
     database = Database(folder / "kitty.sqlite3")
@@ -76,7 +79,7 @@ async def a_scheduler(
         journal=record,
         images=images,
         clock=SystemClock(),
-        limits=Limits(),
+        limits=limits,
         alternative=alternative,
     )
     await scheduler.start()

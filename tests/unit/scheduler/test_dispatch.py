@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from typing_extensions import override
 
 from engines.base import Capabilities, EngineName, Health, Picture, Progress, Turn
@@ -13,7 +14,7 @@ from engines.card import test_card as a_card
 from engines.errors import EngineDownError
 from engines.fake import NAME, FakeEngine
 from engines.spec import GenerationSpec
-from scheduler.errors import IllegalTransitionError
+from scheduler.errors import IllegalTransitionError, StoreDownError
 from scheduler.job import Cancelled, Failed, Queued, Running, Storing, Succeeded
 from scheduler.ports import SystemClock
 from tests.unit.scheduler.parts import a_scheduler, an_ask
@@ -151,11 +152,14 @@ async def test_a_job_that_is_just_beginning_can_be_paused(tmp_path: Path) -> Non
 
 async def test_a_journal_that_cannot_be_written_costs_no_job(tmp_path: Path) -> None:
     async with a_scheduler(tmp_path) as parts:
-        parts.scheduler.pause_all(paused=True)
+        await parts.scheduler.pause_all(paused=True)
         job_id = await parts.submit()
         connection = await parts.database.write(lambda connection: connection)
         connection.execute("PRAGMA query_only = ON")
-        parts.scheduler.pause_all(paused=False)
+        with pytest.raises(StoreDownError):
+            await parts.scheduler.pause_all(paused=False)
+        assert parts.scheduler.paused
+        parts.scheduler._dispatch.hold(False)
         with parts.scheduler.events.subscribe(job_id=job_id) as news:
             async for event in news:
                 if not isinstance(event.job.status, Running):

@@ -79,7 +79,7 @@ class Rig:
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     async with a_scheduler(tmp_path, Named(AWAY), Named(THERE)) as parts:
-        parts.scheduler.pause_all(paused=True)
+        await parts.scheduler.pause_all(paused=True)
         yield Rig(parts)
 
 
