@@ -53,7 +53,7 @@ def open_rounds(
     models_dir: Path,
     folder: Path,
     *,
-    settings: DiffusersSettings | None = None,
+    batch: int | None = None,
     change: Callable[[Studio], Studio] = lambda studio: studio,
 ) -> Iterator[Rounds]:
     """Open a studio on the CPU, with some of its tools changed."""
@@ -64,7 +64,7 @@ def open_rounds(
         data_dir=folder,
         inputs=Inputs(folder / "inputs"),
         device="cpu",
-        settings=settings or DiffusersSettings(preview_seconds=0, snapshot_seconds=0),
+        settings=DiffusersSettings(preview_seconds=0, snapshot_seconds=0, batch=batch),
     )
     with open_studio(furnishing) as opened:
         studio = change(opened)
