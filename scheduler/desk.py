@@ -73,6 +73,8 @@ class Desk:
     ) -> Lease:
         """Wait for a lease; it lives for `ttl_seconds` if it is not renewed.
 
+        Who does not want to wait (0) gets the GPU if nobody is to be waited for.
+
         Raises:
             GpuBusyError: it was not granted within `wait_seconds`.
             ShuttingDownError: too late.
@@ -86,12 +88,17 @@ class Desk:
             holder=holder,
             since=now,
             ttl_seconds=ttl_seconds,
-            deadline=now + wait_seconds,
+            deadline=now + wait_seconds if wait_seconds > 0 else inf,
         )
         grant: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
         self._grants[ask.id] = grant
         try:
             self.event(lambda now: self.leases.ask(now, ask))
+            if wait_seconds <= 0:
+                await asyncio.sleep(0)  # a gate that nobody is inside of closes meanwhile
+                if not grant.done():
+                    holders = (lease.holder for lease in self.leases.roll.leases)
+                    grant.set_exception(_busy(tuple(holders)))
             return await grant
         except BaseException:
             self.event(lambda now: self.leases.withdraw(now, ask.id))
@@ -165,7 +172,7 @@ class Desk:
                 if not (grant := self._grants[ask.id]).done():
                     grant.set_exception(_busy(holders))
             case Expired(lease):
-                _log.warning("the lease of %s on GPU %s expired", lease.holder, self._gpu)
+                _log.warning("the lease of %r on GPU %s expired", lease.holder, self._gpu)
                 self._publish(LeaseExpired(self._gpu, lease.tenant))
             case CloseGate() | OpenGate() | Interrupt():
                 self._act(now, decision)

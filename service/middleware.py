@@ -138,6 +138,8 @@ def _is_near(
         address = ipaddress.ip_address(request.remote or "")
     except ValueError:
         return False
+    # A socket for both families names callers of the older one as ::ffff:192.168.1.5.
+    address = getattr(address, "ipv4_mapped", None) or address
     return any(address in network for network in networks)
 
 
