@@ -1,6 +1,6 @@
 """A request that is ready to become a job: everything settled but its number and its place."""
 
-import uuid
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,7 +30,7 @@ class Ask:
         """Return the job; without a wish its lane follows from its cost in megapixel-steps."""
         costly = self.spec.cost * self.count > highres_cost
         return Job(
-            id=JobId(uuid.uuid4().hex),
+            id=_new_id(now),
             number=number,
             spec=self.spec,
             engine=self.engine,
@@ -46,3 +46,13 @@ class Ask:
             trace=self.trace,
             pinned=self.pinned,
         )
+
+
+def _new_id(now: datetime) -> JobId:
+    """Return a UUID of version 7 (RFC 9562, 5.7), in hex: the time in milliseconds, then chance.
+
+    So new jobs stand together in the journal's index, and a commit of many touches few pages.
+    """
+    milliseconds, chance = int(now.timestamp() * 1000), secrets.randbits(74)
+    high, low = milliseconds << 16 | 0x7000 | chance >> 62, 1 << 63 | chance & (1 << 62) - 1
+    return JobId(f"{high:016x}{low:016x}")

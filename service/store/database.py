@@ -6,24 +6,16 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from scheduler.errors import StoreDownError
+from service.store.commit import Row, Work, commit
 
 T = TypeVar("T")
 
 MAX_SHARED = 1000
-"""Writes in one commit; bounds how long the first of them waits for the others."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Write:
-    """Work for the writer thread and the future of whoever waits for it."""
-
-    work: Callable[[sqlite3.Connection], Any]
-    done: asyncio.Future[Any]
+"""Writes after which a commit takes in no more: bounds how long the first of them waits."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -39,13 +31,14 @@ def connect(path: Path) -> sqlite3.Connection:
 class Database:
     """Runs work on SQLite without blocking the event loop.
 
-    Writes run in the order of the calls; those that wait together share one transaction, each
-    in a savepoint of its own, so that one that fails takes no other with it.
+    Writes run in the order of the calls. Those that wait together share one transaction; one
+    that fails takes no other with it.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._called: list[Row | Work] = []
+        self._writes: queue.SimpleQueue[list[Row | Work] | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._reading: sqlite3.Connection | None = None
@@ -64,16 +57,22 @@ class Database:
         )
         self._writer.start()
 
-    def write(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+    def write(
+        self, run: Callable[[sqlite3.Connection], T], *, atomic: bool = False
+    ) -> asyncio.Future[T]:
         """Queue work at once; the future has its result when the commit is on the disk.
 
         The future raises what the work raised, or `StoreDownError` when the commit failed.
+        Work that changes something in one statement only is `atomic`, and costs less.
         """
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        if self._writer is None:
-            done.set_exception(StoreDownError("the database is closed"))
-        else:
-            self._writes.put(_Write(work, done))
+        self._queue(Work(run, done, atomic))
+        return done
+
+    def insert(self, table: str, values: tuple[object, ...]) -> asyncio.Future[None]:
+        """Queue a new row, as `write` does work; rows that wait together cost far less."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue(Row(table, values, done))
         return done
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -87,10 +86,30 @@ class Database:
         writer, self._writer = self._writer, None
         if writer is None or self._readers is None or self._reading is None:
             return
+        self._hand_over()
         self._writes.put(None)
         await asyncio.to_thread(writer.join)
         self._readers.shutdown()
         self._reading.close()
+
+    def _queue(self, item: Row | Work) -> None:
+        """Leave a write for the end of this turn of the event loop.
+
+        Handed over one by one, the first would wake the writer, and the two threads would fight
+        for the interpreter while the others are made.
+        """
+        if self._writer is None or self._loop is None:
+            item.done.set_exception(StoreDownError("the database is closed"))
+            return
+        if not self._called:
+            self._loop.call_soon(self._hand_over)
+        self._called.append(item)
+
+    def _hand_over(self) -> None:
+        """Give the writer what was queued in this turn of the event loop."""
+        if self._called:
+            self._writes.put(self._called)
+            self._called = []
 
     def _run(self, connection: sqlite3.Connection) -> None:
         """Serve writes until the end mark comes (the writer thread's whole life)."""
@@ -98,24 +117,24 @@ class Database:
         while not ending:
             batch, ending = self._gather()
             if batch:
-                self._deliver(batch, _commit(connection, batch))
+                self._deliver(batch, commit(connection, batch))
         connection.close()
 
-    def _gather(self) -> tuple[list[_Write], bool]:
-        """Wait for one write, and take along what has come meanwhile."""
-        batch: list[_Write] = []
-        item = self._writes.get()
-        while item is not None:
-            batch.append(item)
-            if len(batch) == MAX_SHARED:
+    def _gather(self) -> tuple[list[Row | Work], bool]:
+        """Wait for writes, and take along what has come meanwhile."""
+        batch: list[Row | Work] = []
+        items = self._writes.get()
+        while items is not None:
+            batch += items
+            if len(batch) >= MAX_SHARED:
                 return batch, False
             try:
-                item = self._writes.get_nowait()
+                items = self._writes.get_nowait()
             except queue.Empty:
                 return batch, False
         return batch, True
 
-    def _deliver(self, batch: list[_Write], results: list[object]) -> None:
+    def _deliver(self, batch: list[Row | Work], results: list[Any]) -> None:
         """Hand the results to the event loop in one call."""
 
         def resolve() -> None:
@@ -129,32 +148,3 @@ class Database:
 
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(resolve)
-
-
-def _commit(connection: sqlite3.Connection, batch: list[_Write]) -> list[object]:
-    """Run a batch in one transaction; return each write's result or exception."""
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        results = [_attempt(connection, write) for write in batch]
-        connection.execute("COMMIT")
-    except sqlite3.Error as error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        down = StoreDownError(f"the database cannot be written: {error}")
-        down.__cause__ = error
-        return [down] * len(batch)
-    return results
-
-
-def _attempt(connection: sqlite3.Connection, write: _Write) -> object:
-    """Run one write in its savepoint."""
-    connection.execute("SAVEPOINT one")
-    try:
-        result: object = write.work(connection)
-    except sqlite3.OperationalError:
-        raise
-    except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
-        connection.execute("ROLLBACK TO one")
-        result = error
-    connection.execute("RELEASE one")
-    return result

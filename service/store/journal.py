@@ -4,6 +4,7 @@ import sqlite3
 from asyncio import Future
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from engines.base import EngineName
 from scheduler.errors import JobNotFoundError
@@ -61,30 +62,37 @@ def _keyed(connection: sqlite3.Connection, client: str, key: str) -> Job | None:
     return _job(row) if row else None
 
 
+def _values(job: Job) -> tuple[object, ...]:
+    """Return a job as a row."""
+    request, status = JOB_JSON.dump_json(job, exclude={"status"}), _status_json(job.status)
+    return (
+        job.number, job.id, job.client, job.idempotency_key, job.engine,
+        job.status.kind, job.attempts, job.crashes, request, status,
+    )  # fmt: skip
+
+
+def _add_once(job: Job, connection: sqlite3.Connection) -> Job:
+    """Insert a job, unless the same client's key already made one; return the one that is there."""
+    added = connection.execute(
+        "INSERT INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?)"
+        " ON CONFLICT (client, idempotency_key) WHERE idempotency_key != '' DO NOTHING",
+        _values(job),
+    )
+    return job if added.rowcount else _keyed(connection, job.client, job.idempotency_key) or job
+
+
 class Journal:
     """Jobs as rows: what was asked never changes, where it stands does."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, job: Job) -> Future[Job]:
+    async def add(self, job: Job) -> Job:
         """Record a new job, or find the one that the same client's key already made."""
-        request, status = JOB_JSON.dump_json(job, exclude={"status"}), _status_json(job.status)
-
-        def work(connection: sqlite3.Connection) -> Job:
-            added = connection.execute(
-                "INSERT INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?)"
-                " ON CONFLICT (client, idempotency_key) WHERE idempotency_key != '' DO NOTHING",
-                (
-                    job.number, job.id, job.client, job.idempotency_key, job.engine,
-                    job.status.kind, job.attempts, job.crashes, request, status,
-                ),
-            )  # fmt: skip
-            if added.rowcount:
-                return job
-            return _keyed(connection, job.client, job.idempotency_key) or job
-
-        return self._database.write(work)
+        if job.idempotency_key:
+            return await self._database.write(partial(_add_once, job), atomic=True)
+        await self._database.insert("jobs", _values(job))
+        return job
 
     def keyed(self, client: str, key: str) -> Future[Job | None]:
         """Return the job that a client's key made, None without one.
@@ -103,7 +111,7 @@ class Journal:
                 (job.status.kind, status, job.engine, job.attempts, job.crashes, job.number),
             )
 
-        return self._database.write(work)
+        return self._database.write(work, atomic=True)
 
     async def get(self, job_id: JobId) -> Job:
         """Return a job, or raise `JobNotFoundError`."""
@@ -191,4 +199,4 @@ class Journal:
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT OR REPLACE INTO switches VALUES ('paused', ?)", (paused,))
 
-        return self._database.write(work)
+        return self._database.write(work, atomic=True)
