@@ -119,6 +119,8 @@ def _without_the_impossible(
 ) -> GenerationSpec:
     """Drop what the engine cannot do and say so; without its input pictures nothing is drawn."""
     missing = needs(spec) - can
+    if not missing:
+        return spec
     for feature, name in _INPUTS.items():
         if feature in missing:
             raise InvalidSpecError(f"this engine cannot do {feature.value}", field=name)

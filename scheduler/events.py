@@ -105,7 +105,8 @@ class Events:
         """Tell every listener; takes the same time however slow they are."""
         self._number += 1
         event = JobEvent(self._number, self._clock.now(), kind, job)
-        self._kept.append(replace(event, job=_without_preview(job)))
+        kept = _without_preview(job)
+        self._kept.append(event if kept is job else replace(event, job=kept))
         for listener in self._listeners:
             listener.offer(event)
 

@@ -47,7 +47,7 @@ class Drafts:
             sampler=body.sampler,
             negative_prompt=body.negative_prompt,
             loras=tuple(Lora(lora.name, lora.weight) for lora in body.loras),
-            controls=await self._controls(body),
+            controls=await self._controls(body) if body.controls else (),
             init_image=await self._input(body.init_image, "init_image"),
             mask=await self._input(body.mask, "mask"),
             strength=body.strength,
@@ -117,7 +117,7 @@ def unknown_fields(body: BaseModel, path: str = "") -> Iterator[Shortfall]:
     """Yield a warning for every field that we do not know, also in nested bodies."""
     for name in body.model_extra or ():
         yield Shortfall("unknown_field", "this field is not known and was ignored", path + name)
-    for name in type(body).model_fields:
+    for name in sorted(body.model_fields_set):
         value = getattr(body, name)
         if isinstance(value, BaseModel):
             yield from unknown_fields(value, f"{path}{name}.")
