@@ -157,7 +157,7 @@ class Router:
             if not usable:
                 raise ModelNotFoundError(f"{engine} has no model to draw with")
             return usable[0]
-        for info in known:
+        for info in sorted(known, key=lambda info: bool(info.error)):
             if info.answers_to(draft.model) and info.kind == "checkpoint":
                 if info.error:
                     raise InvalidSpecError(f"{info.name}: {info.error}", field="model")

@@ -61,6 +61,12 @@ class Drawn:
         return facts
 
 
+async def know_models(client: Client) -> None:
+    """Return when the service has asked its engines what they have, however slow the machine."""
+    status, answer = await client.json("GET", "/api/images/models?refresh=1")
+    assert (status, answer["errors"]) == (200, {})
+
+
 async def draw(client: Client, prompt: str = "a cat and a dog", **body: Any) -> Drawn:  # noqa: ANN401
     """Draw one small picture and fetch all that is known of it."""
     asked = {"model": "tiny-sd15", "seed": 7, "cfg": 5.0, "sampler": "euler"} | body

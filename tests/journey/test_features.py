@@ -12,7 +12,7 @@ import pytest_asyncio
 from tests.fakes.drawing import distance
 from tests.fakes.pictures import gradient, half_mask
 from tests.journey.running import Client, Service, client_of
-from tests.journey.shelf import Drawn, Pixels, draw, failed, make_shelf, sent
+from tests.journey.shelf import Drawn, Pixels, draw, failed, know_models, make_shelf, sent
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -40,6 +40,7 @@ async def service(shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Asyn
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def client(service: Service) -> AsyncIterator[Client]:
     async with client_of(service) as opened:
+        await know_models(opened)
         yield opened
 
 

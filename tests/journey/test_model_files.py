@@ -17,7 +17,7 @@ from tests.fakes.pictures import gradient
 from tests.fakes.single_file import make_controlnet_file, make_single_file, make_vae_file
 from tests.fakes.upscaler_files import make_esrgan
 from tests.journey.running import ROOT, Client, Service, client_of
-from tests.journey.shelf import draw, failed, sent
+from tests.journey.shelf import draw, failed, know_models, sent
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -76,6 +76,7 @@ async def client(shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Async
     }
     data = tmp_path_factory.mktemp("files")
     async with Service(data, **settings) as service, client_of(service) as opened:
+        await know_models(opened)
         yield opened
 
 

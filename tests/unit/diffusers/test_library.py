@@ -134,6 +134,10 @@ def test_a_broken_file_never_takes_the_name_of_a_good_one(tmp_path: Path) -> Non
         "alone/solo.ckpt": True,
     }
     assert library.find("solo").path.suffix == ".safetensors"
+    write_tensors(tmp_path / "alone" / "v2.safetensors", {"of.nothing": [1]})
+    write_tensors(tmp_path / "whole" / "v2.safetensors", NATURES["sdxl"][0])
+    library.scan()
+    assert library.find("v2.safetensors").path == tmp_path / "whole" / "v2.safetensors"
 
 
 def test_links_that_lead_back_are_followed_once(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from engines.inputs import Inputs
 from engines.models import Models
 from engines.registry import Built, EngineSettings, build_engines
 from engines.router import Router, Standing
-from engines.spec import Draft, Hires, Lora, Tiling, Upscale
+from engines.spec import Draft, Hires, InputRef, Lora, Tiling, Upscale
 
 
 class Painter(FakeEngine):
@@ -107,6 +107,7 @@ async def test_auto_goes_by_the_prompt() -> None:
         (Draft("p", model="z"), "model", ModelNotFoundError),
         (Draft("p", engine="a", model="broken"), "model", InvalidSpecError),
         (Draft("p", sampler="p"), "sampler", InvalidSpecError),
+        (Draft("p", mask=InputRef("m")), "mask", InvalidSpecError),
         (Draft("p", width=4096, height=4096, hires=Hires(4)), "hires", InvalidSpecError),
         (
             Draft("p", width=2048, height=2048, hires=Hires(4), upscale=Upscale(2)),
@@ -122,6 +123,21 @@ async def test_what_cannot_be_is_refused_by_name(
     with pytest.raises(error) as refused:
         router.settle(draft)
     assert refused.value.field == field
+
+
+async def test_a_broken_model_does_not_stand_before_a_good_one_of_its_name() -> None:
+    broken = ModelInfo("broken", aliases=("tiny",), error="cut off")
+    router = await route(Painter("a", broken, SMALL))
+    assert router.settle(Draft("p", model="tiny")).spec.model == "small"
+
+
+@pytest.mark.parametrize(("cfg", "told"), [(1.0, ["negative_prompt_unused"]), (1.5, [])])
+async def test_a_negative_prompt_without_guidance_is_said_to_be_unread(
+    cfg: float, told: list[str]
+) -> None:
+    router = await route(Painter("a", SMALL))
+    draft = Draft("p", negative_prompt="n", cfg=cfg, width=128, height=128)
+    assert [short.code for short in router.settle(draft).shortfalls] == told
 
 
 async def test_what_is_not_honoured_is_said() -> None:
