@@ -65,6 +65,14 @@ class Batches:
             return 1
         return max(1, min(most, need.fitting(self._freely(self._meter))))
 
+    def need(self, group: Group) -> Need | None:
+        """Return what was measured of a group's calls."""
+        return self._needs.get(_likes(group))
+
+    def free(self) -> int | None:
+        """Return the bytes that calls may still take; None where nobody counts."""
+        return None if self._meter is None else self._freely(self._meter)
+
     @contextmanager
     def watched(self, group: Group, pictures: int) -> Iterator[None]:
         """Measure the call in the block if it is larger than all of its kind before it."""

@@ -1,173 +1,175 @@
 """Measures the step engine against diffusers' pipelines, on a GPU or rehearsed on a CPU.
 
     python -m ops.bench.gpu --models sd15,sdxl --out ops/bench/results/gpu-h200.json
+    python -m ops.bench.gpu --parts alone,chats --models sd15
+    python -m ops.bench.gpu --device cpu --small --models sd15 --side 64 --steps 4 --batch 2 \
+        --pictures 2 --alone 1 --chats 5 --matrix 256
 
 Full-size SD 1.5 and SDXL get random weights made on the spot: speed does not depend on what
-they draw. Prints a table and writes JSON.
+they draw. Prints a table and writes JSON, also after each part, so that a run that is cut short
+has said something. The last line above is a rehearsal. The parts:
+
+    reference   diffusers' own pipeline, one picture after another
+    alone       pictures one after another, and the bare network call
+    urgent      from a cancel to a free GPU; from an urgent order to its first work
+    together    many pictures at once, and the bare call of a full batch; memory and its limit
+    pieces      encoding, decoding, PNG
+    replay      calls kernel by kernel, recorded and replayed, per number of pictures
+    chats       how long a chat waits for the GPU meanwhile
 """
 
 import argparse
 import asyncio
-import io
 import json
-import statistics
 import sys
 import tempfile
 import time
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import diffusers
-import numpy as np
 import torch
-from PIL import Image
 
-from engines.base import EngineName, Picture, Progress
+from engines.base import EngineName
 from engines.diffusers import DiffusersEngine, DiffusersSettings
 from engines.inputs import Inputs
 from engines.spec import GenerationSpec
 from ops.bench import full_size
-from ops.bench.network import bare_step_seconds, hottest_kernels, part_seconds, reference
-from ops.bench.timed_turn import TimedTurn
+from ops.bench.chats import Waits, measure_chats
+from ops.bench.network import (
+    bare_step_seconds,
+    hottest_kernels,
+    memory,
+    part_seconds,
+    reference,
+    replay_seconds,
+)
+from ops.bench.pictures import Bench, difference
 
-_UNDER_WAY = 3
 MAKE = {"sd15": full_size.make_sd15, "sdxl": full_size.make_sdxl}
 SIDE = {"sd15": 512, "sdxl": 1024}
 
 
-@dataclass(slots=True)
-class Bench:
-    """One model's measurements, in one engine."""
-
-    engine: DiffusersEngine
-    spec: GenerationSpec
-    last: Picture | None = None
-
-    async def draw(self, seed: int, turn: TimedTurn | None = None) -> TimedTurn:
-        """Draw one picture and return its turn, which knows the times."""
-        turn = turn or TimedTurn(f"bench-{seed}")
-        spec = replace(self.spec, seed=seed, prompt=f"{self.spec.prompt} {seed}")
-        async with aclosing(self.engine.generate(spec, turn)) as updates:
-            async for update in updates:
-                if isinstance(update, Picture):
-                    self.last = update
-                    turn.png = update.png
-                    break
-        return turn
-
-    async def alone(self, pictures: int) -> tuple[float, float]:
-        """Seconds per picture and per step, one picture after another."""
-        await self.draw(1)
-        started = time.perf_counter()
-        turns = [await self.draw(seed) for seed in range(pictures)]
-        seconds = (time.perf_counter() - started) / pictures
-        steps = [gap for turn in turns for gap in _step_seconds(turn, self.spec.steps)]
-        return seconds, statistics.median(steps)
-
-    async def together(self, pictures: int) -> tuple[float, float, list[bytes]]:
-        """Seconds per picture of many that wait, and per step of the first; the pictures."""
-        await asyncio.gather(*(self.draw(seed) for seed in range(pictures)))
-        started = time.perf_counter()
-        turns = await asyncio.gather(*(self.draw(seed) for seed in range(pictures)))
-        seconds = (time.perf_counter() - started) / pictures
-        step = statistics.median(_step_seconds(turns[0], self.spec.steps))
-        return seconds, step, [turn.png for turn in turns]
-
-    async def cancel(self) -> float:
-        """Seconds from a cancel to a free GPU."""
-        spec = replace(self.spec, steps=200)
-        async with aclosing(self.engine.generate(spec, TimedTurn("cancelled"))) as updates:
-            async for update in updates:
-                if isinstance(update, Progress) and update.step >= _UNDER_WAY:
-                    break
-            started = time.perf_counter()
-        return time.perf_counter() - started
-
-    async def overtake(self) -> float:
-        """Seconds from an urgent order to the beginning of its work, while another draws."""
-        slow = replace(self.spec, steps=200)
-        urgent = TimedTurn("urgent", rank=(-1.0,))
-        async with aclosing(self.engine.generate(slow, TimedTurn("slow"))) as updates:
-            async for update in updates:
-                if isinstance(update, Progress) and update.step >= _UNDER_WAY:
-                    break
-            started = time.perf_counter()
-            await self.draw(99, urgent)
-        return urgent.entered[0] - started
-
-
-def _difference(one: bytes, other: bytes) -> dict[str, float]:
-    """How far two pictures lie apart, in 1/255."""
-    a, b = (np.asarray(Image.open(io.BytesIO(png)), dtype=np.int16) for png in (one, other))
-    gap = np.abs(a - b)
-    return {"largest": float(gap.max()), "mean": float(gap.mean()), "contrast": float(a.std())}
-
-
-def _step_seconds(turn: TimedTurn, steps: int) -> list[float]:
-    """From the beginning of each drawing step to that of the next work of the same picture."""
-    begun = turn.entered[-steps - 1 :]
-    return [after - before for before, after in pairwise(begun)]
-
-
-async def measure(name: str, folder: Path, args: argparse.Namespace, mode: str) -> dict[str, Any]:
-    """Measure one model in one way of being fast."""
-    side = args.side or SIDE[name]
-    spec = GenerationSpec(
-        prompt="a cat and a dog",
-        model=folder.name,
-        width=side,
-        height=side,
-        steps=args.steps,
-        cfg=5.0,
-        seed=0,
-        sampler="euler",
-    )
+def _opened(name: str, folder: Path, args: argparse.Namespace, mode: str) -> Bench:
     data = Path(tempfile.mkdtemp())
-    settings = DiffusersSettings(batch=args.batch, slots=64, accelerate=mode)
     engine = DiffusersEngine(
         name=EngineName("bench"),
         models_dir=folder.parent,
         data_dir=data,
         inputs=Inputs(data / "inputs"),
         device=args.device,
-        settings=settings,
+        settings=DiffusersSettings(batch=args.batch, slots=64, accelerate=mode),
     )
-    bench = Bench(engine, spec)
+    return Bench(engine, _spec(name, args))
+
+
+def _spec(name: str, args: argparse.Namespace) -> GenerationSpec:
+    side = args.side or SIDE[name]
+    return GenerationSpec("a cat and a dog", name, side, side, args.steps, 5.0, 0, "euler")
+
+
+async def _alone(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
     began = time.perf_counter()
+    await bench.draw(1)
+    first = time.perf_counter() - began
     alone, step = await bench.alone(args.alone)
-    bare = await engine.call(lambda studio: bare_step_seconds(studio, spec, 1))
-    cancel, overtake = await bench.cancel(), await bench.overtake()
-    together, together_step, pictures = await bench.together(args.pictures)
-    lone = (await bench.draw(args.pictures - 1)).png
-    bare_together = await engine.call(
-        lambda studio: bare_step_seconds(studio, spec, min(args.batch, args.pictures))
-    )
-    result: dict[str, Any] = {
-        "mode": mode,
+    bare = await bench.engine.call(lambda studio: bare_step_seconds(studio, bench.spec, 1))
+    return {
+        "first_seconds": first,
         "alone_seconds": alone,
         "alone_step_seconds": step,
         "bare_step_seconds": bare,
         "overhead": step / bare - 1,
-        "cancel_seconds": cancel,
-        "overtake_seconds": overtake,
-        "together_seconds": together,
-        "together_step_seconds": together_step,
-        "bare_together_step_seconds": bare_together,
-        **await engine.call(lambda studio: part_seconds(studio, spec)),
-        "difference_of_batched": _difference(lone, pictures[-1]),
         "facts": None if bench.last is None else dict(bench.last.facts),
     }
-    if args.profile:
-        result["kernels"] = await engine.call(
-            lambda studio: hottest_kernels(studio, spec, args.batch)
+
+
+async def _urgent(bench: Bench, _: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "cancel_seconds": await bench.cancel(),
+        "overtake_seconds": await bench.overtake(),
+    }
+
+
+async def _together(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
+    seconds, step, pictures = await bench.together(args.pictures)
+    lone = (await bench.draw(args.pictures - 1)).png
+    full = min(args.batch, args.pictures)
+    bare = await bench.engine.call(lambda studio: bare_step_seconds(studio, bench.spec, full))
+    return {
+        "together_seconds": seconds,
+        "together_step_seconds": step,
+        "bare_together_step_seconds": bare,
+        "together_overhead": step / bare - 1,
+        "difference_of_batched": difference(lone, pictures[-1]),
+        "memory": await bench.engine.call(lambda studio: memory(studio, bench.spec)),
+    }
+
+
+async def _pieces(bench: Bench, _: argparse.Namespace) -> dict[str, Any]:
+    return await bench.engine.call(lambda studio: part_seconds(studio, bench.spec))
+
+
+async def _replay(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
+    sizes = [size for size in (1, 2, 4, 8, 16) if size <= args.batch]
+    found = {}
+    for size in sizes:
+        found[str(size)] = await bench.engine.call(
+            lambda studio, size=size: replay_seconds(studio, bench.spec, size)
         )
-    result["bench_seconds"] = time.perf_counter() - began
-    await engine.aclose()
-    return result
+    return {"replay": found}
+
+
+async def _chats(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
+    print("    ms to the GPU          at once     step      p50      p95      p99    added"
+          "    token drawn  <= step + 5 ms")  # fmt: skip
+    found = await measure_chats(
+        bench.engine,
+        bench.spec,
+        device=torch.device(args.device),
+        chats=args.chats,
+        at_once=sorted({1, min(args.batch, args.pictures)}),
+        side=args.matrix,
+        say=_print_waits,
+    )
+    return {"chats": [asdict(waits) for waits in found]}
+
+
+async def _kernels(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "kernels": await bench.engine.call(
+            lambda studio: hottest_kernels(studio, bench.spec, args.batch)
+        )
+    }
+
+
+PARTS: Mapping[str, Callable[[Bench, argparse.Namespace], Awaitable[dict[str, Any]]]] = {
+    "alone": _alone,
+    "urgent": _urgent,
+    "together": _together,
+    "pieces": _pieces,
+    "replay": _replay,
+    "chats": _chats,
+    "kernels": _kernels,
+}
+
+
+async def measure(
+    bench: Bench, row: dict[str, Any], args: argparse.Namespace, save: Callable[[], object]
+) -> None:
+    """Measure one model in one way of being fast, part by part, into `row`."""
+    spent = row["part_seconds"] = {}
+    for part, act in PARTS.items():
+        if part in args.parts.split(","):
+            began = time.perf_counter()
+            row.update(await act(bench, args))
+            spent[part] = time.perf_counter() - began
+            print(f"    {part}: {spent[part]:.1f} s", flush=True)
+            save()
+    await bench.engine.aclose()
 
 
 def parse() -> argparse.Namespace:
@@ -181,8 +183,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--pictures", type=int, default=16)
     parser.add_argument("--alone", type=int, default=4)
+    parser.add_argument("--chats", type=int, default=40)
+    parser.add_argument("--matrix", type=int, default=4096, help="side of a chat's matrices")
+    parser.add_argument("--parts", default="reference,alone,urgent,together,pieces,replay,chats")
     parser.add_argument("--small", action="store_true", help="few channels, for rehearsals")
-    parser.add_argument("--profile", action="store_true")
     parser.add_argument("--out", type=Path, default=None)
     return parser.parse_args()
 
@@ -198,37 +202,62 @@ def main() -> None:
         "versions": {"torch": torch.__version__, "diffusers": diffusers.__version__},
         "models": {},
     }
+
+    def save() -> None:
+        report["seconds"] = time.perf_counter() - began
+        if args.out is not None:
+            args.out.parent.mkdir(parents=True, exist_ok=True)
+            args.out.write_text(json.dumps(report, indent=1) + "\n")
+
+    began = time.perf_counter()
     for name in args.models.split(","):
-        shelf = Path(tempfile.mkdtemp())
-        folder = MAKE[name](shelf / name, device=args.device, dtype=dtype, small=args.small)
-        spec_side = args.side or SIDE[name]
-        spec = GenerationSpec(
-            "a cat and a dog", name, spec_side, spec_side, args.steps, 5.0, 0, "euler"
+        folder = MAKE[name](
+            Path(tempfile.mkdtemp()) / name, device=args.device, dtype=dtype, small=args.small
         )
-        with torch.inference_mode():
-            seconds = reference(folder, spec, args.alone, args.device)
-        entry: dict[str, Any] = {"reference_seconds": seconds, "modes": []}
+        entry: dict[str, Any] = {"modes": []}
         report["models"][name] = entry
+        if "reference" in args.parts.split(","):
+            with torch.inference_mode():
+                entry["reference_seconds"] = reference(
+                    folder, _spec(name, args), args.alone, args.device
+                )
         for mode in args.modes.split(","):
-            entry["modes"].append(asyncio.run(measure(name, folder, args, mode)))
-            if args.out is not None:
-                args.out.parent.mkdir(parents=True, exist_ok=True)
-                args.out.write_text(json.dumps(report, indent=1) + "\n")
-            _print(name, entry)
+            print(f"{name}, {mode}:", flush=True)
+            row: dict[str, Any] = {"mode": mode}
+            entry["modes"].append(row)
+            asyncio.run(measure(_opened(name, folder, args, mode), row, args, save))
+            _print(row, entry.get("reference_seconds"))
+    print(f"all in all {time.perf_counter() - began:.0f} s")
 
 
-def _print(name: str, entry: dict[str, Any]) -> None:
-    reference_seconds = entry["reference_seconds"]
-    print(f"{name}: reference {reference_seconds:.3f} s a picture")
-    for row in entry["modes"]:
-        print(
-            f"  {row['mode']:8} alone {reference_seconds / row['alone_seconds']:.2f}x  "
-            f"together {reference_seconds / row['together_seconds']:.2f}x  "
-            f"step {row['alone_step_seconds'] * 1e3:.2f} ms  overhead {row['overhead']:.1%}  "
-            f"cancel {row['cancel_seconds'] * 1e3:.1f} ms  "
-            f"overtake {row['overtake_seconds'] * 1e3:.1f} ms",
-            flush=True,
-        )
+def _print_waits(waits: Waits) -> None:
+    verdict = "" if not waits.step_seconds else "  yes" if waits.within else "  no"
+    figures = (waits.step_seconds, waits.p50_seconds, waits.p95_seconds, waits.p99_seconds,
+               waits.added_seconds, waits.first_token_p95_seconds)  # fmt: skip
+    told = "".join(f"{figure * 1e3:9.1f}" for figure in figures)
+    print(
+        f"    chats, {waits.mode:12}{waits.at_once:3}{told}{waits.pictures:6}{verdict}", flush=True
+    )
+
+
+def _print(row: Mapping[str, Any], reference_seconds: float | None) -> None:
+    """Print what there is, times in milliseconds and ratios to the reference."""
+    for name in ("alone_seconds", "together_seconds"):
+        if name in row:
+            ratio = f", {reference_seconds / row[name]:.2f}x" if reference_seconds else ""
+            print(f"    {name} {row[name]:.3f}{ratio}")
+    for name in ("first_seconds", "alone_step_seconds", "bare_step_seconds", "cancel_seconds",
+                 "overtake_seconds", "together_step_seconds",
+                 "bare_together_step_seconds"):  # fmt: skip
+        if name in row:
+            print(f"    {name} {row[name] * 1e3:.2f} ms")
+    for name in ("overhead", "together_overhead"):
+        if name in row:
+            print(f"    {name} {row[name]:.1%}")
+    for size, times in row.get("replay", {}).items():
+        told = "  ".join(f"{k[:-8]} {v * 1e3:.2f} ms" for k, v in times.items())
+        print(f"    {size} pictures: {told}")
+    print(f"    memory {row.get('memory')}", flush=True)
 
 
 if __name__ == "__main__":

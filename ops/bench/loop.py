@@ -78,13 +78,7 @@ class Counting(TorchDispatchMode):
         super().__init__()
         self.told = 0
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: Any = (),
-        kwargs: Any = None,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
+    def __torch_dispatch__(self, func: Any, _: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
         """Count one operation and do it."""
         self.told += not func.is_view
         return func(*args, **(kwargs or {}))
