@@ -28,6 +28,11 @@ from scheduler.lease import Tenant
 MARGIN_SECONDS = 0.005
 _PAUSE_SECONDS = (0.02, 0.08)
 
+TITLES = (
+    "    ms to the GPU at once     step      p50      p95      p99    added    token drawn"
+    "  <= step + 5 ms"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Waits:
@@ -51,6 +56,14 @@ class Waits:
     added_seconds: float = 0.0
     within: bool = True
     pictures: int = 0
+
+    def line(self) -> str:
+        """Return the table's line under `TITLES`, in milliseconds."""
+        times = (self.step_seconds, self.p50_seconds, self.p95_seconds, self.p99_seconds,
+                 self.added_seconds, self.first_token_p95_seconds)  # fmt: skip
+        told = "".join(f"{seconds * 1e3:9.1f}" for seconds in times)
+        verdict = "" if not self.step_seconds else "  yes" if self.within else "  no"
+        return f"    {self.mode:14}{self.at_once:6}{told}{self.pictures:6}{verdict}"
 
 
 @dataclass(slots=True)

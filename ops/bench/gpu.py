@@ -38,7 +38,7 @@ from engines.diffusers import DiffusersEngine, DiffusersSettings
 from engines.inputs import Inputs
 from engines.spec import GenerationSpec
 from ops.bench import full_size
-from ops.bench.chats import Waits, measure_chats
+from ops.bench.chats import TITLES, measure_chats
 from ops.bench.network import (
     bare_step_seconds,
     hottest_kernels,
@@ -124,8 +124,7 @@ async def _replay(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
 
 
 async def _chats(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
-    print("    ms to the GPU          at once     step      p50      p95      p99    added"
-          "    token drawn  <= step + 5 ms")  # fmt: skip
+    print(TITLES)
     found = await measure_chats(
         bench.engine,
         bench.spec,
@@ -133,7 +132,7 @@ async def _chats(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
         chats=args.chats,
         at_once=sorted({1, min(args.batch, args.pictures)}),
         side=args.matrix,
-        say=_print_waits,
+        say=lambda waits: print(waits.line(), flush=True),
     )
     return {"chats": [asdict(waits) for waits in found]}
 
@@ -228,16 +227,6 @@ def main() -> None:
             asyncio.run(measure(_opened(name, folder, args, mode), row, args, save))
             _print(row, entry.get("reference_seconds"))
     print(f"all in all {time.perf_counter() - began:.0f} s")
-
-
-def _print_waits(waits: Waits) -> None:
-    verdict = "" if not waits.step_seconds else "  yes" if waits.within else "  no"
-    figures = (waits.step_seconds, waits.p50_seconds, waits.p95_seconds, waits.p99_seconds,
-               waits.added_seconds, waits.first_token_p95_seconds)  # fmt: skip
-    told = "".join(f"{figure * 1e3:9.1f}" for figure in figures)
-    print(
-        f"    chats, {waits.mode:12}{waits.at_once:3}{told}{waits.pictures:6}{verdict}", flush=True
-    )
 
 
 def _print(row: Mapping[str, Any], reference_seconds: float | None) -> None:
