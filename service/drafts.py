@@ -11,11 +11,10 @@ from engines.base import Shortfall
 from engines.inputs import Inputs
 from engines.spec import Control, Draft, Hires, InputRef, Lora, Refiner, Tiling, Upscale
 from scheduler.errors import BadKeyError, NotStoredError
-from service.bodies import HiresBody, RefinerBody, UpscaleBody
+from service.bodies import GenerateBody, HiresBody, RefinerBody, UpscaleBody
 from service.problems import RequestError
 from service.store.base import ObjectStore
 from service.store.keys import Keys
-from service.wire import GenerateBody
 
 
 class Drafts:

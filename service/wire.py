@@ -1,8 +1,6 @@
-"""What goes over the wire: request bodies, and jobs and pictures as clients see them."""
+"""What goes over the wire to clients: jobs and pictures, in the words that they know."""
 
-from typing import Annotated, Literal
-
-from pydantic import Field, StringConstraints, field_validator
+from typing import Literal
 
 from engines.base import Shortfall
 from scheduler.eta import Eta
@@ -11,23 +9,11 @@ from scheduler.job import (
     Cancelled,
     Failed,
     Job,
-    Lane,
     Queued,
     Running,
     Status,
     Storing,
     Succeeded,
-)
-from service.bodies import (
-    Body,
-    ControlBody,
-    HiresBody,
-    LoraBody,
-    Name,
-    RefinerBody,
-    Share,
-    Side,
-    UpscaleBody,
 )
 from service.store.rows import Entry
 from service.views.jobs import ErrorView, EtaView, JobView, ProgressView, ResultView, StatusWord
@@ -35,64 +21,6 @@ from service.views.pictures import ArtifactView, PictureView
 from service.views.problems import WarningView
 
 Words = Literal["guide", "kitty"]
-
-
-class GenerateBody(Body):
-    """The body of `POST /api/images/generate`."""
-
-    prompt: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8000)]
-    negative_prompt: Annotated[str, StringConstraints(max_length=8000)] | None = None
-    model: Name | None = None
-    engine: Name | None = None
-    profile: Name | None = None
-    width: Side | None = None
-    height: Side | None = None
-    steps: Annotated[int, Field(ge=1, le=200)] | None = None
-    cfg: Annotated[float, Field(ge=0, le=50, allow_inf_nan=False)] | None = None
-    seed: Annotated[int, Field(ge=-1, lt=2**32)] | None = None
-    sampler: Name | None = None
-    count: Annotated[int, Field(ge=1, le=64)] = 1
-    loras: Annotated[tuple[LoraBody, ...], Field(max_length=16)] = ()
-    controls: Annotated[tuple[ControlBody, ...], Field(max_length=8)] = ()
-    init_image: str | None = None
-    mask: str | None = None
-    strength: Share = 0.75
-    hires: HiresBody | None = None
-    upscale: UpscaleBody | None = None
-    refiner: RefinerBody | Name | None = None
-    tiling: Literal["none", "x", "y", "both"] | bool = "none"
-    clip_skip: Annotated[int, Field(ge=0, le=12)] = 0
-    reproducible: bool = False
-    lane: Lane | None = None
-    priority: Annotated[int, Field(ge=-100, le=100)] = 0
-    tags: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
-
-    @field_validator("seed")
-    @classmethod
-    def _random(cls, value: int | None) -> int | None:
-        """Read -1 as other tools mean it: any seed."""
-        return None if value == -1 else value
-
-    @property
-    def axes(self) -> str:
-        """Along which axes the picture is to tile; true means both."""
-        if isinstance(self.tiling, bool):
-            return "both" if self.tiling else "none"
-        return self.tiling
-
-
-class SelectBody(Body):
-    """The body of `POST /api/images/select`; KITTY's clients use all three names."""
-
-    object_key: str | None = None
-    key: str | None = None
-    image_key: str | None = None
-
-    @property
-    def wanted(self) -> str | None:
-        """The key, whatever it was called."""
-        return self.object_key or self.key or self.image_key
-
 
 _WORDS: dict[type[Status], tuple[StatusWord, StatusWord]] = {
     Queued: ("queued", "queued"),

@@ -7,13 +7,14 @@ from pydantic import Field, StringConstraints
 
 from scheduler.errors import NotStoredError
 from service.api.body import read_body, reply
+from service.bodies import SelectBody
 from service.calls import Call, described
 from service.keys import CATALOGUE, KEYS, OBJECTS, SETTINGS, THUMBS
 from service.problems import RequestError
 from service.queries import Query, read_query
 from service.store.keys import thumb_of
 from service.views.pictures import ImageRefView, PicturePage, SelectedView
-from service.wire import SelectBody, entry_view
+from service.wire import entry_view
 
 routes = web.RouteTableDef()
 

@@ -11,13 +11,14 @@ from engines.spec import SPEC_JSON
 from scheduler.ask import Ask
 from scheduler.job import Job, JobId
 from service.api.body import read_body, reply
+from service.bodies import GenerateBody
 from service.calls import Call, described
 from service.drafts import unknown_fields
 from service.keys import DRAFTS, JOURNAL, ROUTER, SCHEDULER, SETTINGS
 from service.problems import RequestError
 from service.queries import Number, Query, read_query
 from service.views.jobs import AcceptedView, JobPage, JobView, QueueView, WholeJobView
-from service.wire import GenerateBody, eta_view, job_view, shortfall_view, status_word
+from service.wire import eta_view, job_view, shortfall_view, status_word
 
 routes = web.RouteTableDef()
 

@@ -67,6 +67,12 @@ async def test_every_call_has_a_name_of_its_own_and_words(document: Schema) -> N
         }
 
 
+async def test_every_field_of_a_wish_has_a_meaning(document: Schema) -> None:
+    fields = document["components"]["schemas"]["GenerateBody"]["properties"]
+    assert fields["seed"]["description"].startswith("The same seed")
+    assert [name for name, field in fields.items() if not field.get("description")] == []
+
+
 async def test_a_token_is_asked_for_where_the_document_says(app: web.Application) -> None:
     with_token = build(app.router.routes(), token=True)
     assert with_token["security"] == [{"token": []}, {"cookie": []}]
