@@ -194,7 +194,7 @@ class Scheduler:
         try:
             await self._journal.pause(paused)
         except StoreDownError:
-            self._dispatch.hold(was)
+            self._dispatch.hold(was or self._stopping)
             raise
 
     def position(self, job: Job) -> int | None:
