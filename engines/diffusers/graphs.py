@@ -1,5 +1,6 @@
 """Records what a call launches on CUDA, so that one launch replays all of it."""
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -33,17 +34,22 @@ class Recorder(Protocol):
 
 
 class CudaRecorder:
-    """Records CUDA graphs, all in one memory pool.
+    """Records CUDA graphs on the thread's own device, all in one memory pool.
 
-    One pool is sound because an answer is read before anything else is replayed.
+    One pool is sound because an answer is read before anything else is replayed. When the last
+    graph of a pool has gone the pool is dead, even while something still lies in it, and PyTorch
+    refuses to record into it: then a new one is begun.
     """
 
     def __init__(self) -> None:
-        self._pool = torch.cuda.graph_pool_handle()
         self._beside: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._graphs: weakref.WeakSet[torch.cuda.CUDAGraph] = weakref.WeakSet()
+        self._pool = torch.cuda.graph_pool_handle()
 
     def record(self, ask: Callable[[], torch.Tensor]) -> Recording:
         """Record what `ask` launches; other threads may use the device meanwhile."""
+        if not self._graphs:
+            self._pool = torch.cuda.graph_pool_handle()
         graph = torch.cuda.CUDAGraph()
         # The outer block comes back to the drawing's stream even where the recording fails.
         with (
@@ -56,6 +62,7 @@ class CudaRecorder:
             ),
         ):
             answer = ask()
+        self._graphs.add(graph)
         return Recording(graph.replay, answer)
 
     def wait(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from engines.diffusers.batches import is_out_of_memory
 from engines.diffusers.checkpoint import Checkpoint
 from engines.diffusers.conditioning import Conditioning
 from engines.diffusers.graphs import Recorder, Recording
@@ -74,6 +75,7 @@ class Replays:
         self._recorder = recorder
         self._clock = clock
         self._wishes: list[_Wish] = []
+        self._able = True
 
     def __call__(self, checkpoint: Checkpoint, call: Call) -> torch.Tensor:
         """Return the prediction for every row; the next call may write over it."""
@@ -100,7 +102,8 @@ class Replays:
 
     def _ask(self, checkpoint: Checkpoint, shape: Shape) -> torch.Tensor:
         shape.calls += 1
-        if shape.calls < 2 or shape.calls & (shape.calls - 1):  # noqa: PLR2004 - powers of two
+        # Powers of two, from the second on.
+        if not self._able or shape.calls == 1 or shape.calls & (shape.calls - 1):
             return ask_network(checkpoint, shape.inputs)
         self._recorder.wait()
         began = self._clock()
@@ -116,7 +119,9 @@ class Replays:
         try:
             shape.recording = self._recorder.record(lambda: ask_network(checkpoint, shape.inputs))
         except RuntimeError as error:
-            # It is drawn as before, more slowly; a later call may try again.
+            # It is drawn as before, more slowly. Short memory may be there again for a later call;
+            # after anything else the device may not have come out of recording cleanly.
+            self._able = is_out_of_memory(error)
             _LOG.warning("a call of %s cannot be replayed: %s", checkpoint.shelved.info.name, error)
             return
         rows = shape.inputs["sample"].shape[0]

@@ -86,7 +86,7 @@ def open_studio(furnishing: Furnishing) -> Iterator[Studio]:
         EngineDownError: the device is not there.
     """
     settings = furnishing.settings
-    place = find_device(furnishing.device)
+    place = claim_device(furnishing.device)
     rules = DEVICES[cast("DeviceKind", place.type)]
     start = rules.precision if settings.precision == "auto" else settings.precision
     if place.type == "cpu":
@@ -129,6 +129,18 @@ def open_studio(furnishing: Furnishing) -> Iterator[Studio]:
 
 def _network(rules: DeviceRules, settings: DiffusersSettings) -> Network:
     return Replays(recorder=CudaRecorder()) if accelerated(rules, settings) else PlainNetwork()
+
+
+def claim_device(wanted: str) -> torch.device:
+    """Return the device that was asked for, and make it the one that this thread's kernels run on.
+
+    Raises:
+        EngineDownError: it is not there.
+    """
+    place = find_device(wanted)
+    if place.type == "cuda" and place.index is not None:
+        torch.cuda.set_device(place)
+    return place
 
 
 def find_device(wanted: str) -> torch.device:

@@ -20,18 +20,20 @@ class FakeDevice:
     Attributes:
         launch_seconds: How long the host is busy with one call of the network.
         run_seconds: How long the device then is.
-        refuses: Whether nothing can be recorded now.
+        refuses: What recording fails with now.
         recorded: How many calls were recorded.
         replayed: How many were replayed.
+        refused: How many could not be recorded.
         asked: Rows of each call that was made kernel by kernel.
     """
 
     def __init__(self, *, launch_seconds: float = 0.02, run_seconds: float = 0.01) -> None:
         self.launch_seconds = launch_seconds
         self.run_seconds = run_seconds
-        self.refuses = False
+        self.refuses: Exception | None = None
         self.recorded = 0
         self.replayed = 0
+        self.refused = 0
         self.asked: list[int] = []
         self._now = 0.0
         self._busy_until = 0.0
@@ -63,8 +65,9 @@ class FakeDevice:
 
     def record(self, ask: Callable[[], torch.Tensor]) -> Recording:
         """Record what `ask` launches; its answer is rubbish until the first replay."""
-        if self.refuses:
-            raise RuntimeError("operation not permitted when stream is capturing")
+        if self.refuses is not None:
+            self.refused += 1
+            raise self.refuses
         answer = torch.full_like(self._ask(ask), float("nan"))
         x, y = self._seams.x, self._seams.y
         self._answers.append(answer)

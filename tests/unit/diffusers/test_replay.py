@@ -136,15 +136,29 @@ async def test_nothing_is_recorded_while_a_turn_is_held(
     assert held == [False]
 
 
-async def test_what_cannot_be_recorded_is_drawn_plainly_and_said(
-    make_rounds: MakeRounds, device: FakeDevice, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [
+        (RuntimeError("operation not permitted when stream is capturing"), 1),
+        (torch.OutOfMemoryError("CUDA out of memory"), 3),
+    ],
+    ids=["unable", "short"],
+)
+async def test_what_cannot_be_recorded_is_drawn_plainly_and_tried_again_if_memory_was_short(
+    make_rounds: MakeRounds,
+    device: FakeDevice,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    tries: int,
 ) -> None:
-    device.refuses = True
-    (plain,) = await draw(make_rounds(), SPEC)
+    device.refuses = error
+    spec = replace(SPEC, steps=8)
+    (plain,) = await draw(make_rounds(), spec)
     with caplog.at_level(logging.WARNING):
-        (found,) = await draw(make_rounds(device), SPEC)
+        (found,) = await draw(make_rounds(device), spec)
     assert "cannot be replayed" in caplog.text
-    assert device.replayed == 0
+    assert device.refused == tries
+    assert len(device.asked) == 8
     assert np.array_equal(plain, found)
 
 
