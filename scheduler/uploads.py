@@ -71,10 +71,10 @@ class Uploads:
             except (IllegalTransitionError, JobNotFoundError):
                 _log.warning("job %s ended while its pictures were in the spool", job_id)
             except StoreError as error:
-                self._fail(job_id, error)
+                await self._fail(job_id, error)
             except Exception:  # noqa: BLE001 - a bug ends the job, never the loop
                 _log.exception("the upload of job %s hit a bug", job_id)
-                self._fail(job_id, StoreError("a bug; the log has the details"))
+                await self._fail(job_id, StoreError("a bug; the log has the details"))
             del self._waiting[job_id]
         return True
 
@@ -87,9 +87,13 @@ class Uploads:
             raise NotStoredError(f"{lost} of {job.count} pictures are neither stored nor waiting")
         self._table.move(job_id, Succeeded(tuple(artifacts), self._clock.now()))
 
-    def _fail(self, job_id: JobId, error: StoreError) -> None:
-        """End a job whose pictures the store refuses; they stay in the spool."""
+    async def _fail(self, job_id: JobId, error: StoreError) -> None:
+        """End a job whose pictures the store refuses; those that it took are listed."""
         job = self._table[job_id]
-        stored = job.status.artifacts if isinstance(job.status, Storing) else ()
+        try:
+            stored = tuple(artifact for artifact in await self._images.find(job) if artifact)
+        except Exception:  # noqa: BLE001 - the job ends all the same, with what it lists already
+            _log.exception("what is stored of job %s is not known", job_id)
+            stored = job.status.artifacts if isinstance(job.status, Storing) else ()
         status = Failed(error.code, str(error), self._clock.now(), artifacts=stored)
         self._table.move(job_id, status)

@@ -31,6 +31,22 @@ async def test_a_picture_that_is_nowhere_is_not_called_stored(tmp_path: Path) ->
     assert ended.status.code == "not_found"
 
 
+async def test_a_job_that_lost_a_picture_lists_the_others(tmp_path: Path) -> None:
+    job = replace(storing(1), count=2)
+    async with a_scheduler(tmp_path) as parts:
+        place = tmp_path / "objects/images" / f"{job.stem(0)}.png"
+        place.mkdir(parents=True)
+        with pytest.raises(StoreDownError):
+            await parts.images.put(job, 0, CARD)
+        place.rmdir()
+        await parts.journal.add(job)
+    async with a_scheduler(tmp_path) as parts:
+        ended = await parts.until(job.id, Succeeded, Failed)
+        assert isinstance(ended.status, Failed)
+        assert [artifact.index for artifact in ended.status.artifacts] == [0]
+        assert place.is_file()
+
+
 async def test_a_picture_that_the_store_refuses_holds_up_no_other(tmp_path: Path) -> None:
     jobs = [storing(1), storing(2)]
     async with a_scheduler(tmp_path) as parts:
