@@ -61,8 +61,8 @@ class Journal(Protocol):
     async def last_number(self) -> int:
         """Return the highest number given to a job, 0 when there is none."""
 
-    def unfinished(self) -> AsyncIterator[Sequence[Job]]:
-        """Yield all jobs that are not finished, oldest first, in portions."""
+    def unfinished(self, state: str, *, until: int) -> AsyncIterator[Sequence[Job]]:
+        """Yield the jobs in a state up to number `until`, oldest first, in small portions."""
 
 
 class ImageStore(Protocol):

@@ -20,8 +20,9 @@ from scheduler.events import Events
 from scheduler.failover import Alternative, no_alternative
 from scheduler.gpu import Gpu
 from scheduler.intake import Intake, Limits
-from scheduler.job import Cancelled, Failed, Job, JobId, Queued, Running, Storing
-from scheduler.outcome import StopReason, after_restart
+from scheduler.job import Cancelled, Failed, Job, JobId, Queued, Running
+from scheduler.leftovers import Leftovers
+from scheduler.outcome import StopReason
 from scheduler.outlook import outlook
 from scheduler.ports import Clock, ImageStore, Journal
 from scheduler.seats import Seats
@@ -65,6 +66,14 @@ class Scheduler:
             alternative=alternative,
             clock=clock,
         )
+        self._leftovers = Leftovers(
+            journal=journal,
+            table=self.table,
+            uploads=self._uploads,
+            engines=self._stations,
+            clock=clock,
+            enqueue=self._enqueue,
+        )
         self._loops: list[asyncio.Task[None]] = []
 
     @property
@@ -80,23 +89,26 @@ class Scheduler:
     @property
     def waiting(self) -> int:
         """How many jobs wait for their turn."""
-        return sum(station.waiting for station in self._stations.values())
+        return self._leftovers.unread + sum(s.waiting for s in self._stations.values())
 
     @property
     def queued(self) -> int:
         """How many jobs are accepted and neither drawn nor ended: also those that are paused."""
-        return len(self.table) - len(self._dispatch) - len(self._uploads)
+        alive = self._leftovers.unread + len(self.table)
+        return alive - len(self._dispatch) - len(self._uploads)
 
     async def start(self) -> None:
-        """Take up what the journal left over, the oldest first, and begin with those at once."""
+        """Begin with what the journal left over, the oldest first; return before all is read."""
         await self._intake.start()
         await self.table.start()
         self._dispatch.hold(await self._journal.paused())
-        loops = {"dispatch": self._dispatch.run(), "uploads": self._uploads.run()}
-        self._loops = [asyncio.create_task(loop, name=name) for name, loop in loops.items()]
-        async for jobs in self._journal.unfinished():
-            for job in jobs:
-                self._take_up(job)
+        until = await self._leftovers.start()
+        loops = (self._dispatch.run(), self._uploads.run(), self._leftovers.run(until))
+        self._loops = [asyncio.create_task(loop) for loop in loops]
+
+    async def taken_up(self) -> None:
+        """Return when all that the journal left over has its place, and the table holds it."""
+        await self._leftovers.taken_up()
 
     async def stop(self, *, grace_seconds: float) -> None:
         """Refuse new jobs, end the event streams, let running jobs end, send the rest back."""
@@ -122,7 +134,7 @@ class Scheduler:
         job, new = await self._intake.accept(ask, queued=self.queued)
         if new:
             self.table.insert(job)
-            self._enqueue(job)
+            self._leftovers.enqueue(job)
             return job, False
         return await self.table.find(job.id), True
 
@@ -132,8 +144,8 @@ class Scheduler:
         Raises:
             JobNotFoundError: there is no such job.
         """
-        kept = await self._uploads.kept(await self.table.find(job_id))
-        job = await self.table.find(job_id)
+        kept = await self._uploads.kept(await self._leftovers.find(job_id))
+        job = await self._leftovers.find(job_id)
         if job_id in self._dispatch:
             stop = self._dispatch.stop_job(job_id, StopReason.USER)
             with suppress(TimeoutError):
@@ -152,7 +164,7 @@ class Scheduler:
             JobNotFoundError: there is no such job.
             IllegalTransitionError: it has not failed.
         """
-        job = await self.table.find(job_id)
+        job = await self._leftovers.find(job_id)
         if not isinstance(job.status, Failed | Cancelled):
             raise IllegalTransitionError(f"a {job.status.kind} job cannot be retried")
         self._station(job)
@@ -160,7 +172,7 @@ class Scheduler:
         try:
             await self.table.advance(job_id, Queued(again=True), attempts=0, crashes=0)
         finally:
-            self._enqueue(self.table[job_id])
+            self._leftovers.enqueue(self.table[job_id])
         return self.table[job_id]
 
     async def pause(self, job_id: JobId, *, paused: bool) -> Job:
@@ -170,7 +182,7 @@ class Scheduler:
             JobNotFoundError: there is no such job.
             IllegalTransitionError: it has ended.
         """
-        job = await self.table.find(job_id)
+        job = await self._leftovers.find(job_id)
         match job.status:
             case Queued() as status if job_id not in self._dispatch:
                 await self._pause_queued(job, status, paused=paused)
@@ -207,19 +219,6 @@ class Scheduler:
         station = self._stations.get(job.engine)
         return outlook(job, station, self._forecast) if station else None
 
-    def _take_up(self, job: Job) -> None:
-        """Put a job from before the restart where it belongs."""
-        self.table.restore(job)
-        known, now = job.engine in self._stations, self._clock.now()
-        if outcome := after_restart(job, engine_known=known, now=now):
-            self.table.move(
-                job.id, outcome.status, attempts=outcome.attempts, crashes=outcome.crashes
-            )
-        job = self.table[job.id]
-        if isinstance(job.status, Storing):
-            self._uploads.add(job.id)
-        self._enqueue(job)
-
     def _enqueue(self, job: Job) -> None:
         """Let a queued job wait for its engine, unless it is paused or has its place already."""
         if not isinstance(job.status, Queued) or job.status.paused or job.id in self._dispatch:
@@ -236,7 +235,7 @@ class Scheduler:
         try:
             await self.table.advance(job.id, replace(status, paused=paused))
         finally:
-            self._enqueue(self.table[job.id])
+            self._leftovers.enqueue(self.table[job.id])
 
     def _station(self, job: Job) -> Station:
         """Return the station of a job's engine."""

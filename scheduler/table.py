@@ -35,6 +35,9 @@ class JobTable:
             raise JobNotFoundError(f"there is no job {job_id}")
         return job
 
+    def __contains__(self, job_id: object) -> bool:
+        return job_id in self._alive or job_id in self._finished
+
     def __iter__(self) -> Iterator[Job]:
         return iter(self._alive.values())
 

@@ -19,7 +19,7 @@ from service.settings import Settings, SettingsError, read_settings
 HURRY_EXIT = 0
 WRONG_SETTING_EXIT = 2
 SWITCH_SECONDS = 0.0005
-GC_THRESHOLD = 50_000
+GC_THRESHOLDS = (25_000, 2, 800)
 
 
 async def serve(settings: Settings) -> None:
@@ -64,8 +64,9 @@ def main() -> None:
     # Writers run in threads; with the usual 5 ms a busy event loop would make each of their
     # small steps wait that long.
     sys.setswitchinterval(SWITCH_SECONDS)
-    # A long queue is a great many objects that stay: looking through them often finds nothing.
-    gc.set_threshold(GC_THRESHOLD, 20, 50)
+    # A long queue is a great many objects that stay: looking through all of them finds nothing and
+    # holds everybody up, so that is done seldom, and through the new ones in small parts.
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         settings = read_settings()
     except SettingsError as error:

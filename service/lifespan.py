@@ -92,6 +92,7 @@ async def _keep_asking(app: web.Application) -> None:
 
 async def _forget_inputs(app: web.Application) -> None:
     """Delete input pictures that no living job needs and that nobody brought for a month."""
+    await app[SCHEDULER].taken_up()
     while True:
         needed = {ref for job in app[SCHEDULER].table for ref in job.spec.inputs}
         before = app[CLOCK].now().timestamp() - INPUTS_KEPT_SECONDS

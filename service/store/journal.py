@@ -1,10 +1,13 @@
 """The durable record of jobs, in SQLite; implements `scheduler.ports.Journal`."""
 
+import logging
 import sqlite3
 from asyncio import Future
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+
+from pydantic import ValidationError
 
 from engines.base import EngineName
 from scheduler.errors import JobNotFoundError
@@ -30,10 +33,12 @@ CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number);
 CREATE TABLE IF NOT EXISTS switches (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
 
-_OPEN = "('queued', 'running', 'storing')"
 _COLUMNS = "request, status, engine, attempts, crashes"
-_PORTION = 2000
+_PORTION = 64
 _Row = tuple[bytes, bytes, str, int, int]
+_NumberedRow = tuple[bytes, bytes, str, int, int, int]
+
+_log = logging.getLogger(__name__)
 
 
 def _status_json(status: Status) -> bytes:
@@ -51,6 +56,15 @@ def _job(row: _Row) -> Job:
     if (job.engine, job.attempts, job.crashes) == (engine, attempts, crashes):
         return job
     return replace(job, engine=EngineName(engine), attempts=attempts, crashes=crashes)
+
+
+def _readable(rows: Sequence[_NumberedRow]) -> Iterator[Job]:
+    """Decode rows; one that is damaged costs no other its job."""
+    for row in rows:
+        try:
+            yield _job(row[:-1])
+        except ValidationError:
+            _log.exception("job number %d cannot be read", row[-1])
 
 
 def _keyed(connection: sqlite3.Connection, client: str, key: str) -> Job | None:
@@ -146,24 +160,26 @@ class Journal:
 
         return [_job(row) for row in await self._database.read(work)]
 
-    async def unfinished(self) -> AsyncIterator[Sequence[Job]]:
-        """Yield the jobs that are not finished, oldest first, in portions."""
+    async def unfinished(self, state: str, *, until: int) -> AsyncIterator[Sequence[Job]]:
+        """Yield the jobs in a state up to number `until`, oldest first, in small portions.
+
+        A row that cannot be read stays where it is, and in the log.
+        """
         last = -1
         while True:
 
-            def work(connection: sqlite3.Connection, after: int = last) -> list[Job]:
-                rows = connection.execute(
-                    f"SELECT {_COLUMNS} FROM jobs WHERE state IN {_OPEN} AND number > ?"  # noqa: S608
-                    " ORDER BY number LIMIT ?",
-                    (after, _PORTION),
+            def work(connection: sqlite3.Connection, after: int = last) -> list[_NumberedRow]:
+                return connection.execute(
+                    f"SELECT {_COLUMNS}, number FROM jobs"  # noqa: S608
+                    " WHERE state=? AND number > ? AND number <= ? ORDER BY number LIMIT ?",
+                    (state, after, until, _PORTION),
                 ).fetchall()
-                return [_job(row) for row in rows]
 
-            jobs = await self._database.read(work)
-            if not jobs:
+            rows = await self._database.read(work)
+            if not rows:
                 return
-            last = jobs[-1].number
-            yield jobs
+            last = rows[-1][-1]
+            yield tuple(_readable(rows))
 
     async def counts(self) -> dict[str, int]:
         """Return how many jobs are in each state."""

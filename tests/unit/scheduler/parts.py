@@ -1,7 +1,7 @@
 """A scheduler on real parts: SQLite, a folder, and engines that a test holds in its hand."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,14 +66,16 @@ async def a_scheduler(
     *engines: Engine,
     alternative: Alternative = no_alternative,
     limits: Limits = Limits(),  # noqa: B008 - frozen
+    journal_on: Callable[[Database], journal.Journal] = journal.Journal,
+    taken_up: bool = True,
 ) -> AsyncIterator[Parts]:
-    """Run a scheduler; all engines draw on one GPU."""
+    """Run a scheduler, `taken_up` once it has all leftovers; all engines draw on one GPU."""
     database = Database(folder / "kitty.sqlite3")
     await database.open(schema=journal.SCHEMA + rows.SCHEMA)
     objects, spool = FileStore(folder / "objects"), Spool(folder / "spool")
     await asyncio.gather(objects.open(), spool.open())
     images = PictureStore(objects=objects, spool=spool, catalogue=Catalogue(database), keys=Keys())
-    gpu, record = Gpu(), journal.Journal(database)
+    gpu, record = Gpu(), journal_on(database)
     scheduler = Scheduler(
         engines={engine.name: (engine, gpu) for engine in engines or (FakeEngine(),)},
         journal=record,
@@ -83,6 +85,8 @@ async def a_scheduler(
         alternative=alternative,
     )
     await scheduler.start()
+    if taken_up:
+        await scheduler.taken_up()
     try:
         yield Parts(scheduler, database, record, images)
     finally:
