@@ -13,7 +13,7 @@ from engines.diffusers.pixels import decode, encode_picture, read_mask, read_pic
 from engines.diffusers.plan import Pass
 from engines.diffusers.samplers import SamplerRun
 from engines.diffusers.session import Frame
-from engines.diffusers.upscaling import Upscalers
+from engines.diffusers.upscaling import Upscalers, at_once
 from engines.inputs import Inputs
 from engines.spec import GenerationSpec, InputRef, Tiling
 
@@ -120,12 +120,14 @@ class Preparation:
             return enlarge_latents(before, height, width, tiling=self.spec.tiling), ()
         small = before.shape[-2] * before.shape[-1] * self.checkpoint.latent_scale**2
         pixels = decode(before, self.checkpoint, tiled=small > self.tile_pixels)
-        larger, short = self.upscalers.enlarge(
-            pixels,
-            upscaler=upscaler,
-            size=self.part.size,
-            field="hires",
-            tiling=self.spec.tiling,
+        larger, short = at_once(
+            self.upscalers.enlarge(
+                pixels,
+                upscaler=upscaler,
+                size=self.part.size,
+                field="hires",
+                tiling=self.spec.tiling,
+            )
         )
         return self._encoded(to_tensor(larger) * 2 - 1), short
 

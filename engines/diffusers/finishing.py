@@ -2,17 +2,19 @@
 
 import numpy as np
 
-from engines.base import Shortfall
 from engines.diffusers.pixels import Pixels, cover, read_mask, read_picture
-from engines.diffusers.upscaling import Upscalers
+from engines.diffusers.upscaling import Enlarging, Upscalers
 from engines.inputs import Inputs
 from engines.spec import GenerationSpec
 
 
 def finish(
     pixels: Pixels, spec: GenerationSpec, *, inputs: Inputs, upscalers: Upscalers
-) -> tuple[Pixels, tuple[Shortfall, ...]]:
-    """Return the picture as it was asked for, and what fell short.
+) -> Enlarging:
+    """Finish a picture; waits where others may have the device.
+
+    Returns:
+        The picture as it was asked for, and what fell short.
 
     Raises:
         InvalidSpecError: there is no upscaler of the asked name.
@@ -23,12 +25,14 @@ def finish(
         pixels = _protected(cover(pixels, *asked, tiling=spec.tiling), spec, inputs)
     if spec.upscale is None:
         return cover(pixels, *asked, tiling=spec.tiling), ()
-    return upscalers.enlarge(
-        pixels,
-        upscaler=spec.upscale.upscaler,
-        size=spec.output_size,
-        field="upscale",
-        tiling=spec.tiling,
+    return (
+        yield from upscalers.enlarge(
+            pixels,
+            upscaler=spec.upscale.upscaler,
+            size=spec.output_size,
+            field="upscale",
+            tiling=spec.tiling,
+        )
     )
 
 

@@ -22,6 +22,7 @@ from engines.errors import BadPictureError, OutOfMemoryError
 from engines.spec import GenerationSpec
 
 Walk = Generator[Work, None, torch.Tensor]
+Finished = tuple[Pixels, tuple[Shortfall, ...]]
 
 
 class Life:
@@ -74,9 +75,11 @@ class Life:
             except NotFiniteError:
                 self._climb(plan.passes[0])
         pixels = yield from self._develop(latents, plan.passes[-1])
-        pixels, more = finish(pixels, spec, inputs=studio.inputs, upscalers=studio.upscalers)
+        # Now, as others may use the models while it is enlarged.
+        facts = facts_of(spec, plan, studio)
+        pixels, more = yield from self._finish(pixels, plan.passes[-1])
         self.forget()
-        return Drawn(pixels, facts_of(spec, plan, studio), (*self._shortfalls, *more))
+        return Drawn(pixels, facts, (*self._shortfalls, *more))
 
     def _draw(self, plan: Plan) -> Walk:
         """Draw every pass and return the latents of the last; a snapshot skips what is done."""
@@ -196,6 +199,18 @@ class Life:
             if is_out_of_memory(error):
                 raise OutOfMemoryError(f"even decoding in tiles: {error}") from error
             raise
+
+    def _finish(self, pixels: Pixels, part: Pass) -> Generator[Work, None, Finished]:
+        """Enlarge and trim; each tile of an upscaler waits for its turn."""
+        studio = self._studio
+        finishing = finish(pixels, self._spec, inputs=studio.inputs, upscalers=studio.upscalers)
+        while True:
+            try:
+                next(finishing)
+            except StopIteration as end:
+                finished: Finished = end.value
+                return finished
+            yield Work("decoding", part.model)
 
     def _climb(self, part: Pass) -> None:
         """Go up the precision ladder and begin again.

@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,27 +39,44 @@ class Upscaler:
     scale: int
     whole: bool
 
-    def enlarge(self, pixels: Pixels) -> Pixels:
-        """Return the picture `scale` times as large."""
-        height, width = pixels.shape[:2]
-        larger = np.empty((height * self.scale, width * self.scale, _COLOURS), np.uint8)
-        for top, bottom in _tiles(height, whole=self.whole):
-            for left, right in _tiles(width, whole=self.whole):
-                seen_top, seen_left = max(0, top - _MARGIN), max(0, left - _MARGIN)
-                seen = pixels[seen_top : bottom + _MARGIN, seen_left : right + _MARGIN]
-                answer = self._ask(seen)
-                y, x = (top - seen_top) * self.scale, (left - seen_left) * self.scale
-                tall, wide = (bottom - top) * self.scale, (right - left) * self.scale
-                larger[
-                    top * self.scale : bottom * self.scale, left * self.scale : right * self.scale
-                ] = answer[y : y + tall, x : x + wide]
-        return larger
-
-    def _ask(self, pixels: Pixels) -> Pixels:
+    def ask(self, pixels: Pixels) -> Pixels:
+        """Return a piece of a picture `scale` times as large."""
         return to_pixels(self.network(to_tensor(pixels).to(self.network.device)).clamp(0, 1))
 
 
-def _tiles(side: int, *, whole: bool) -> Iterator[tuple[int, int]]:
+def enlarge(pixels: Pixels, upscaler: Callable[[], Upscaler]) -> Generator[None, None, Pixels]:
+    """Enlarge a picture once; waits between two tiles, so that others may have the device.
+
+    Args:
+        pixels: The picture.
+        upscaler: Returns the model; asked for every tile, as it may be released meanwhile.
+
+    Returns:
+        The picture, `scale` times as large.
+    """
+    scale, whole = upscaler().scale, upscaler().whole
+    height, width = pixels.shape[:2]
+    larger = np.empty((height * scale, width * scale, _COLOURS), np.uint8)
+    for number, (top, bottom, left, right) in enumerate(_tiles(height, width, whole=whole)):
+        if number:
+            yield
+        seen_top, seen_left = max(0, top - _MARGIN), max(0, left - _MARGIN)
+        answer = upscaler().ask(pixels[seen_top : bottom + _MARGIN, seen_left : right + _MARGIN])
+        y, x = (top - seen_top) * scale, (left - seen_left) * scale
+        tall, wide = (bottom - top) * scale, (right - left) * scale
+        place = slice(top * scale, bottom * scale), slice(left * scale, right * scale)
+        larger[place] = answer[y : y + tall, x : x + wide]
+    return larger
+
+
+def _tiles(height: int, width: int, *, whole: bool) -> Iterator[tuple[int, int, int, int]]:
+    """Yield top, bottom, left and right of every tile."""
+    for top, bottom in _cuts(height, whole=whole):
+        for left, right in _cuts(width, whole=whole):
+            yield top, bottom, left, right
+
+
+def _cuts(side: int, *, whole: bool) -> Iterator[tuple[int, int]]:
     """Yield where the tiles along one side begin and end; one a little too long stays whole."""
     length = side if whole or side <= _TILE + 2 * _MARGIN else _TILE
     for start in range(0, side, length):

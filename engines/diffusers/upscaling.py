@@ -1,5 +1,8 @@
 """Enlarges finished pixels, with an upscaler model or with Lanczos' filter."""
 
+from collections.abc import Generator
+from typing import TypeAlias, TypeVar
+
 import torch
 
 from engines.base import Shortfall
@@ -7,9 +10,24 @@ from engines.diffusers.headers import BrokenFileError
 from engines.diffusers.library import Library, Shelved
 from engines.diffusers.names import LANCZOS, UPSCALER_MISSING
 from engines.diffusers.pixels import Pixels, cover, unwrapped, wrapped
-from engines.diffusers.upscaler import Upscaler, is_installed, load_upscaler
+from engines.diffusers.upscaler import Upscaler, enlarge, is_installed, load_upscaler
 from engines.errors import InvalidSpecError
 from engines.spec import Tiling
+
+Enlarging: TypeAlias = Generator[None, None, tuple[Pixels, tuple[Shortfall, ...]]]
+"""An enlargement under way; every wait is a step boundary."""
+
+_T = TypeVar("_T")
+
+
+def at_once(work: Generator[None, None, _T]) -> _T:
+    """Go through with work that could wait, and return what it returns."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
 
 
 class Upscalers:
@@ -28,8 +46,8 @@ class Upscalers:
         size: tuple[int, int],
         field: str,
         tiling: Tiling = Tiling.NONE,
-    ) -> tuple[Pixels, tuple[Shortfall, ...]]:
-        """Return pixels at a size, and what fell short of the wish.
+    ) -> Enlarging:
+        """Bring pixels to a size; waits where others may have the device.
 
         A model enlarges as often as it takes to reach the size; what is too much is taken back
         with Lanczos' filter.
@@ -40,6 +58,9 @@ class Upscalers:
             size: Width and height to reach.
             field: Which field of the spec asked for it.
             tiling: Along which axes the picture continues into itself.
+
+        Returns:
+            The pixels, and what fell short of the wish.
 
         Raises:
             InvalidSpecError: there is no upscaler of that name, or it cannot be used.
@@ -54,9 +75,11 @@ class Upscalers:
             )
             short = (Shortfall(UPSCALER_MISSING, detail, field=field),)
             return cover(pixels, *size, tiling=tiling), short
-        network = self._network(model, field)
-        larger = _repeated(network, pixels, size, tiling)
-        if network.scale > 1:
+        scale = self._network(model, field).scale
+        larger = yield from self._once(model, field, pixels, tiling)
+        while scale > 1 and (larger.shape[1] < size[0] or larger.shape[0] < size[1]):
+            larger = yield from self._once(model, field, larger, tiling)
+        if scale > 1:
             return cover(larger, *size, tiling=tiling), ()
         detail = f"{upscaler} repairs but does not enlarge: enlarged with Lanczos' filter after it"
         short = (Shortfall("upscaler_does_not_enlarge", detail, field=field),)
@@ -66,6 +89,12 @@ class Upscalers:
         """Let the model go."""
         self._loaded = None
 
+    def _once(
+        self, model: Shelved, field: str, pixels: Pixels, tiling: Tiling
+    ) -> Generator[None, None, Pixels]:
+        larger = yield from enlarge(wrapped(pixels, tiling), lambda: self._network(model, field))
+        return unwrapped(larger, tiling, self._network(model, field).scale)
+
     def _network(self, model: Shelved, field: str) -> Upscaler:
         if self._loaded is None or self._loaded[0] != model.mark:
             self._loaded = None
@@ -74,11 +103,3 @@ class Upscalers:
             except BrokenFileError as error:
                 raise InvalidSpecError(f"{model.info.name}: {error}", field=field) from error
         return self._loaded[1]
-
-
-def _repeated(network: Upscaler, pixels: Pixels, size: tuple[int, int], tiling: Tiling) -> Pixels:
-    """Enlarge once, and again until both sides are reached, where that leads anywhere."""
-    larger = unwrapped(network.enlarge(wrapped(pixels, tiling)), tiling, network.scale)
-    while network.scale > 1 and (larger.shape[1] < size[0] or larger.shape[0] < size[1]):
-        larger = unwrapped(network.enlarge(wrapped(larger, tiling)), tiling, network.scale)
-    return larger

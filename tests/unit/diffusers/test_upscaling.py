@@ -3,24 +3,30 @@
 import importlib.util
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from engines.base import EngineName, Shortfall
+from engines.diffusers import DiffusersEngine, DiffusersSettings
 from engines.diffusers.digests import Digests
 from engines.diffusers.headers import BrokenFileError
 from engines.diffusers.library import Library
 from engines.diffusers.names import UPSCALER_MISSING
 from engines.diffusers.pixels import cover
-from engines.diffusers.upscaler import import_spandrel, load_upscaler
-from engines.diffusers.upscaling import Upscalers
+from engines.diffusers.upscaler import Upscaler, enlarge, import_spandrel, load_upscaler
+from engines.diffusers.upscaling import Upscalers, at_once
 from engines.errors import InvalidSpecError, ModelNotFoundError
-from engines.spec import Tiling
-from tests.fakes.drawing import distance
+from engines.inputs import Inputs
+from engines.spec import Tiling, Upscale
+from tests.fakes.drawing import SPEC, distance, draw, pixels_of
 from tests.fakes.pictures import gradient
+from tests.fakes.turn import GateTurn
 from tests.fakes.upscaler_files import make_compact, make_esrgan
 
 CPU = torch.device("cpu")
@@ -48,6 +54,16 @@ def repeated(pixels: Pixels, times: int) -> Pixels:
     return pixels.repeat(times, axis=0).repeat(times, axis=1)
 
 
+def enlarged(
+    upscalers: Upscalers, pixels: Pixels, *, field: str = "upscale", **wish: Any
+) -> tuple[Pixels, tuple[Shortfall, ...]]:
+    return at_once(upscalers.enlarge(pixels, field=field, **wish))
+
+
+def whole(network: Upscaler, pixels: Pixels) -> Pixels:
+    return at_once(enlarge(pixels, lambda: network))
+
+
 def test_spandrel_is_imported_without_torchvision_and_leaves_nothing_in_its_place() -> None:
     assert import_spandrel().ImageModelDescriptor
     if importlib.util.find_spec("torchvision") is None:
@@ -56,23 +72,23 @@ def test_spandrel_is_imported_without_torchvision_and_leaves_nothing_in_its_plac
 
 def test_a_model_without_weights_repeats_each_pixel(upscalers: Upscalers) -> None:
     picture = noise(48, 32)
-    larger, short = upscalers.enlarge(picture, upscaler="repeat", size=(96, 64), field="upscale")
+    larger, short = enlarged(upscalers, picture, upscaler="repeat", size=(96, 64))
     assert (larger == repeated(picture, 2)).all()
     assert short == ()
 
 
 def test_a_model_is_asked_again_until_the_size_is_reached(upscalers: Upscalers) -> None:
     picture = noise(16, 16)
-    larger, short = upscalers.enlarge(picture, upscaler="repeat", size=(64, 64), field="upscale")
+    larger, short = enlarged(upscalers, picture, upscaler="repeat", size=(64, 64))
     assert (larger == repeated(picture, 4)).all()
-    between, _ = upscalers.enlarge(picture, upscaler="repeat", size=(48, 48), field="upscale")
+    between, _ = enlarged(upscalers, picture, upscaler="repeat", size=(48, 48))
     assert (between == cover(repeated(picture, 4), 48, 48)).all()
     assert short == ()
 
 
 def test_esrgan_draws_its_own(upscalers: Upscalers) -> None:
     picture = gradient(32, 32)
-    larger, short = upscalers.enlarge(picture, upscaler="sharp", size=(128, 128), field="hires")
+    larger, short = enlarged(upscalers, picture, upscaler="sharp", size=(128, 128), field="hires")
     assert larger.shape == (128, 128, 3)
     assert distance(larger, cover(picture, 128, 128)) > 1
     assert short == ()
@@ -82,11 +98,44 @@ def test_tiles_leave_no_border(tmp_path: Path) -> None:
     """A picture of several tiles is what its middle would be as one tile of its own."""
     network = load_upscaler(make_compact(tmp_path / "m.safetensors", seed=3), CPU)
     picture = noise(40, 1100)
-    larger = network.enlarge(picture)
+    larger = whole(network, picture)
     assert larger.shape == (2200, 80, 3)
-    around_the_border = network.enlarge(picture[400:700])
+    around_the_border = whole(network, picture[400:700])
     assert distance(larger[900:1300], around_the_border[100:500]) <= 1
     assert distance(larger, repeated(picture, 2)) > 1
+
+
+def test_a_model_that_is_released_between_two_tiles_is_loaded_again(upscalers: Upscalers) -> None:
+    picture = noise(40, 1100)
+    enlarging = upscalers.enlarge(picture, upscaler="repeat", size=(80, 2200), field="upscale")
+    next(enlarging)
+    upscalers.release()
+    next(enlarging)
+    assert upscalers._loaded is not None
+    larger, _ = at_once(enlarging)
+    assert (larger == repeated(picture, 2)).all()
+
+
+async def test_every_tile_waits_for_its_turn(models_dir: Path, tmp_path: Path) -> None:
+    """Between two tiles the GPU can go to somebody else, as between two steps."""
+    shutil.copytree(models_dir / "tiny-sd15", tmp_path / "models" / "tiny-sd15")
+    make_compact(tmp_path / "models" / "repeat.safetensors")
+    engine = DiffusersEngine(
+        name=EngineName("diffusers"),
+        models_dir=tmp_path / "models",
+        data_dir=tmp_path / "data",
+        inputs=Inputs(tmp_path / "inputs"),
+        device="cpu",
+        settings=DiffusersSettings(preview_seconds=0, snapshot_seconds=0),
+    )
+    spec = replace(SPEC, steps=1, width=64, height=640)
+    plain, (turn, other) = await draw(engine, spec), (GateTurn(), GateTurn())
+    await draw(engine, replace(spec, upscale=Upscale()), turn)
+    by_model = replace(spec, upscale=Upscale(upscaler="repeat"))
+    picture, _ = await draw(engine, by_model, other)
+    await engine.aclose()
+    assert other.entered == turn.entered + 1
+    assert (pixels_of(picture.png) == repeated(pixels_of(plain[0].png), 2)).all()
 
 
 @pytest.mark.parametrize("upscaler", ["lanczos", "sharp"])
@@ -97,31 +146,29 @@ def test_a_seamless_picture_stays_seamless(
     """Rolling before is rolling after, along the axes that continue and along no others."""
     picture = noise(40, 40)
 
-    def enlarged(pixels: Pixels) -> Pixels:
-        return upscalers.enlarge(
-            pixels, upscaler=upscaler, size=(80, 80), field="upscale", tiling=tiling
-        )[0]
+    def seamless(pixels: Pixels) -> Pixels:
+        return enlarged(upscalers, pixels, upscaler=upscaler, size=(80, 80), tiling=tiling)[0]
 
     axes = {Tiling.X: (1,), Tiling.Y: (0,), Tiling.BOTH: (0, 1)}[tiling]
     for axis in (0, 1):
-        moved = np.roll(enlarged(np.roll(picture, 20, axis)), -40, axis)
-        away = distance(moved, enlarged(picture))
+        moved = np.roll(seamless(np.roll(picture, 20, axis)), -40, axis)
+        away = distance(moved, seamless(picture))
         assert away <= 1 if axis in axes else away > 1
 
 
 def test_a_model_that_does_not_enlarge_says_so(upscalers: Upscalers) -> None:
     picture = noise(24, 24)
-    larger, (short,) = upscalers.enlarge(picture, upscaler="repair", size=(48, 48), field="upscale")
+    larger, (short,) = enlarged(upscalers, picture, upscaler="repair", size=(48, 48))
     assert (larger == cover(picture, 48, 48)).all()
     assert (short.code, short.field) == ("upscaler_does_not_enlarge", "upscale")
 
 
 def test_what_cannot_be_used_is_refused_with_its_reason(upscalers: Upscalers) -> None:
     with pytest.raises(InvalidSpecError, match=r"grey: .* three colours") as refused:
-        upscalers.enlarge(noise(16, 16), upscaler="grey", size=(32, 32), field="hires")
+        enlarged(upscalers, noise(16, 16), upscaler="grey", size=(32, 32), field="hires")
     assert refused.value.field == "hires"
     with pytest.raises(ModelNotFoundError, match="no upscaler called 'nobody'") as unknown:
-        upscalers.enlarge(noise(16, 16), upscaler="nobody", size=(32, 32), field="upscale")
+        enlarged(upscalers, noise(16, 16), upscaler="nobody", size=(32, 32))
     assert unknown.value.field == "upscale"
 
 
@@ -136,9 +183,7 @@ def test_weights_of_no_architecture_are_refused(tmp_path: Path) -> None:
 
 def test_released_it_is_loaded_again(upscalers: Upscalers, tmp_path: Path) -> None:
     def enlarge() -> Pixels:
-        return upscalers.enlarge(
-            gradient(16, 16), upscaler="sharp", size=(64, 64), field="upscale"
-        )[0]
+        return enlarged(upscalers, gradient(16, 16), upscaler="sharp", size=(64, 64))[0]
 
     first = enlarge()
     upscalers.release()
@@ -153,7 +198,7 @@ def test_without_the_library_lanczos_is_used_and_said(
 ) -> None:
     monkeypatch.setitem(sys.modules, "spandrel", None)
     picture = noise(24, 24)
-    larger, (short,) = upscalers.enlarge(picture, upscaler="sharp", size=(48, 48), field="upscale")
+    larger, (short,) = enlarged(upscalers, picture, upscaler="sharp", size=(48, 48))
     assert (larger == cover(picture, 48, 48)).all()
     assert (short.code, short.field) == (UPSCALER_MISSING, "upscale")
     assert "spandrel" in short.detail
