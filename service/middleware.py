@@ -4,6 +4,7 @@ import hmac
 import ipaddress
 import logging
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -123,11 +124,19 @@ def _check_host(request: web.Request, names: frozenset[str]) -> None:
     name = (host["name"] or "").lower().rstrip(".") if host else "?."
     if "." not in name or name.endswith(_PRIVATE_ENDINGS) or name in names:
         return
+    if not _is_address(name):
+        detail = f"{request.host} is not known as ours; set PUBLIC_URL or ALLOWED_ORIGINS"
+        raise RequestError(detail, code="unknown_host", status=403)
+
+
+@lru_cache
+def _is_address(name: str) -> bool:
+    """Say whether a host's name is an address; most callers use the same one over and over."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
-        detail = f"{request.host} is not known as ours; set PUBLIC_URL or ALLOWED_ORIGINS"
-        raise RequestError(detail, code="unknown_host", status=403) from None
+        return False
+    return True
 
 
 def _is_near(
