@@ -83,7 +83,7 @@ class Preparation:
             InvalidSpecError: the init image or the mask is gone.
         """
         if self.part.start == "latents" and before is not None:
-            return Canvas(before)
+            return Canvas(before, self._blank(before))
         spec, original = self.spec, None
         short: tuple[Shortfall, ...] = ()
         if self.part.start == "enlarged" and before is not None:
@@ -97,7 +97,7 @@ class Preparation:
         else:
             latents = self.sampler.blur(original, noise)
         if spec.mask is None or spec.init_image is None:
-            return Canvas(latents, shortfalls=short)
+            return Canvas(latents, self._blank(noise), short)
         if self.part.start == "enlarged" or original is None:
             original = self._original(spec.init_image)
         return Canvas(latents, self._frame(original, noise, spec.mask, spec.init_image), short)
@@ -130,6 +130,15 @@ class Preparation:
             )
         )
         return self._encoded(to_tensor(larger) * 2 - 1), short
+
+    def _blank(self, noise: torch.Tensor) -> Frame | None:
+        """Return a frame that keeps nothing, for networks trained to fill: they always read one."""
+        if self.checkpoint.unet.config.in_channels != _INPAINT_CHANNELS:
+            return None
+        width, height = self.part.size
+        masked = self._encoded(torch.zeros(1, 3, height, width))
+        mask = torch.ones_like(noise[:, :1])
+        return Frame(torch.zeros_like(noise), noise, mask, masked.to(noise))
 
     def _frame(
         self, original: torch.Tensor, noise: torch.Tensor, mask: InputRef, init_image: InputRef

@@ -45,7 +45,7 @@ class Guides:
                     f"not for {checkpoint.base}",
                     field="controls",
                 )
-            self._network(shelved, checkpoint)
+            _check_shape(self._network(shelved, checkpoint), checkpoint, control.model)
             picture = to_tensor(read_picture(inputs.read(control.image), *part.size))
             guides.append(
                 Guide(
@@ -106,6 +106,26 @@ class Guides:
                 self._loaded.popitem(last=False)
         self._loaded.move_to_end(key)
         return self._loaded[key]
+
+
+def _check_shape(network: Any, checkpoint: Checkpoint, name: str) -> None:  # noqa: ANN401
+    """Make sure that what a ControlNet adds can be added.
+
+    Raises:
+        InvalidSpecError: it was made for a network of another shape.
+    """
+    for part in ("cross_attention_dim", "block_out_channels"):
+        wanted, given = checkpoint.unet.config[part], network.config[part]
+        if _listed(wanted) != _listed(given):
+            raise InvalidSpecError(
+                f"the ControlNet {name} does not fit {checkpoint.shelved.info.name}: "
+                f"its {part} is {given}, not {wanted}",
+                field="controls",
+            )
+
+
+def _listed(value: Any) -> list[Any]:  # noqa: ANN401
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _per_row(sessions: Sequence[Session], weights: Sequence[float]) -> torch.Tensor:

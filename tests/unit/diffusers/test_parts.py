@@ -14,7 +14,7 @@ from engines.base import EngineName
 from engines.diffusers import DiffusersEngine, DiffusersSettings
 from engines.errors import InvalidSpecError
 from engines.inputs import Inputs
-from engines.spec import Control, GenerationSpec, InputRef
+from engines.spec import Control, GenerationSpec, Hires, InputRef
 from tests.fakes import tiny_models
 from tests.fakes.drawing import SPEC, distance, draw, pixels_of
 from tests.fakes.pictures import gradient, half_mask, png_of
@@ -187,6 +187,30 @@ async def test_a_model_that_is_trained_to_fill_can_be_guided(
     plain = await png(engine, spec)
     for control in ("tiny-control", "control-file"):
         assert await png(engine, replace(spec, controls=(Control(control, photo),))) != plain
+
+
+@pytest.mark.parametrize("hires", [None, Hires(scale=2.0)])
+async def test_a_model_that_is_trained_to_fill_draws_without_a_mask_too(
+    engine: DiffusersEngine, photo: InputRef, shelf: Path, hires: Hires | None
+) -> None:
+    """Then all of the picture is to be filled."""
+    if not (shelf / "filling-too").exists():
+        tiny_models.make_sd15(shelf / "filling-too", in_channels=9)
+    spec = replace(SPEC, model="filling-too", hires=hires)
+    drawn = [
+        await png(engine, one)
+        for one in (spec, replace(spec, prompt="a dog"), replace(spec, init_image=photo))
+    ]
+    assert len(set(drawn)) == 3
+
+
+async def test_a_controlnet_of_another_shape_is_refused(
+    engine: DiffusersEngine, photo: InputRef
+) -> None:
+    spec = replace(SPEC, model="mini", width=128, height=128)
+    with pytest.raises(InvalidSpecError, match="tiny-control does not fit mini") as refused:
+        await draw(engine, replace(spec, controls=(Control("tiny-control", photo),)))
+    assert refused.value.field == "controls"
 
 
 async def test_a_controlnet_for_another_family_is_refused(
