@@ -16,9 +16,10 @@ async def warm_up(station: Station, spec: GenerationSpec, *, clock: Clock) -> bo
     """Draw a picture and throw it away; say whether it was drawn.
 
     It takes its turns as every picture does, after all others: chats and real pictures go first.
-    Where a job is suspected of having killed the service, nothing is drawn beside it.
+    Nothing is drawn beside a job that is suspected of having killed the service, nor where a
+    picture that somebody asked for has loaded the model.
     """
-    if station.suspects:
+    if station.suspects or station.loaded == spec.model:
         return False
     name, now = station.engine.name, clock.monotonic()
     job = Job(JobId("warm-up"), 0, spec, name, Lane.BACKGROUND, clock.now())

@@ -6,12 +6,8 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from engines.diffusers.devices import guess_device
-from engines.errors import EngineError
-from engines.spec import Draft
 from scheduler.errors import StoreError
 from scheduler.events import Events
-from scheduler.warmup import warm_up
 from service.keys import (
     CATALOGUE,
     CLOCK,
@@ -23,12 +19,12 @@ from service.keys import (
     METRICS,
     MODELS,
     OBJECTS,
-    ROUTER,
     SCHEDULER,
     SETTINGS,
 )
 from service.metrics import Metrics
 from service.store.rebuild import rebuild
+from service.warming import warm
 
 MODELS_EVERY_SECONDS = 60.0
 STORE_EVERY_SECONDS = 5.0
@@ -36,9 +32,6 @@ INPUTS_EVERY_SECONDS = 24 * 3600.0
 INPUTS_KEPT_SECONDS = 30 * 24 * 3600.0
 START_PATIENCE_SECONDS = 0.4
 """How long the start waits for engines and store; those that take longer come later."""
-
-WARM_UP_STEPS = 4
-"""The second step finds out whether replaying pays; the third and fourth replay."""
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +53,7 @@ async def lifespan(app: web.Application) -> AsyncIterator[None]:
         asyncio.create_task(_count(scheduler.events, app[METRICS]), name="metrics"),
         asyncio.create_task(_keep_asking(app), name="models"),
         asyncio.create_task(_forget_inputs(app), name="old inputs"),
-        asyncio.create_task(_warm_up(app, asking), name="warm-up"),
+        asyncio.create_task(warm(app, asking), name="warm-up"),
     ]
     yield
     for task in company:
@@ -98,22 +91,6 @@ async def _forget_inputs(app: web.Application) -> None:
         before = app[CLOCK].now().timestamp() - INPUTS_KEPT_SECONDS
         await asyncio.to_thread(app[INPUTS].forget, before=before, but=needed)
         await asyncio.sleep(INPUTS_EVERY_SECONDS)
-
-
-async def _warm_up(app: web.Application, asked: asyncio.Task[None]) -> None:
-    """Draw with the default model at its default size once, so that the first picture is quick."""
-    await asked
-    scheduler, wish = app[SCHEDULER], app[SETTINGS].warm_up
-    try:
-        route = app[ROUTER].settle(Draft("warm-up", steps=WARM_UP_STEPS, seed=0))
-    except EngineError as error:
-        _log.warning("nothing was warmed up: %s: %s", error.code, error)
-        return
-    station = scheduler.stations[route.engine]
-    stepping = station.engine.capabilities.preemption == "step"
-    usual = stepping and guess_device(app[SETTINGS].device) == "cuda"
-    if usual if wish is None else wish:
-        await warm_up(station, route.spec, clock=app[CLOCK])
 
 
 async def _connect(app: web.Application) -> None:

@@ -57,6 +57,14 @@ async def test_nothing_is_drawn_beside_a_suspect() -> None:
     assert engine.drawn == 0
 
 
+async def test_nothing_is_drawn_where_the_model_is_loaded() -> None:
+    engine = FakeEngine()
+    station = a_station(engine)
+    station.loaded = SPEC.model
+    assert not await warm_up(station, SPEC, clock=SystemClock())
+    assert engine.drawn == 0
+
+
 class Broken(FakeEngine):
     """Loads, and then cannot draw."""
 
