@@ -51,7 +51,7 @@ class Leftovers:
 
         Nothing may be drawn before that: a crash now would count against those jobs once more.
         """
-        counts, until = await self._journal.counts(), await self._journal.last_number()
+        counts, until = self._table.counts, await self._journal.last_number()
         self.unread = sum(counts.get(state, 0) for state in ("running", "queued", "storing"))
         await self._read("running", until)
         return until

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from engines.spec import InputRef
 from scheduler.errors import StoreError
 from scheduler.events import Events
+from scheduler.table import JobTable
 from service.keys import (
     CATALOGUE,
     CLOCK,
@@ -32,6 +34,8 @@ INPUTS_EVERY_SECONDS = 24 * 3600.0
 INPUTS_KEPT_SECONDS = 30 * 24 * 3600.0
 START_PATIENCE_SECONDS = 0.4
 """How long the start waits for engines and store; those that take longer come later."""
+
+_SLICE = 1000
 
 _log = logging.getLogger(__name__)
 
@@ -87,10 +91,20 @@ async def _forget_inputs(app: web.Application) -> None:
     """Delete input pictures that no living job needs and that nobody brought for a month."""
     await app[SCHEDULER].taken_up()
     while True:
-        needed = {ref for job in app[SCHEDULER].table for ref in job.spec.inputs}
         before = app[CLOCK].now().timestamp() - INPUTS_KEPT_SECONDS
+        needed = await _needed_inputs(app[SCHEDULER].table)
         await asyncio.to_thread(app[INPUTS].forget, before=before, but=needed)
         await asyncio.sleep(INPUTS_EVERY_SECONDS)
+
+
+async def _needed_inputs(table: JobTable) -> set[InputRef]:
+    """Return the input pictures of all living jobs, letting others go on now and then."""
+    needed: set[InputRef] = set()
+    for place, job in enumerate(tuple(table)):
+        needed |= job.spec.inputs
+        if place % _SLICE == 0:
+            await asyncio.sleep(0)
+    return needed
 
 
 async def _connect(app: web.Application) -> None:
