@@ -160,7 +160,7 @@ class SamplerRun:
         self._begin = first
         self._timesteps: torch.Tensor = self._scheduler.timesteps[first:last]
         # Copied once: a copy at every step would make the device wait.
-        moments = self._timesteps.to(self._device, torch.float32)
+        moments = self._timesteps.to(torch.float32).to(self._device)
         self._moments: tuple[torch.Tensor, ...] = torch.split(moments, 1)
         self._seek()
 
