@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,9 +127,10 @@ async def run_under_lease(images: Images, command: Sequence[str], terms: Terms) 
     held = Held(images, terms, f"{Path(command[0]).name} on {socket.gethostname()}")
     await held.acquire()
     try:
-        program = await asyncio.create_subprocess_exec(*command)
-        keeping = asyncio.create_task(held.keep(program))
-        with _signals_passed_to(program):
+        with _signals_passed_on() as begun:
+            program = await asyncio.create_subprocess_exec(*command)
+            begun(program)
+            keeping = asyncio.create_task(held.keep(program))
             status = await program.wait()
         keeping.cancel()
         await asyncio.wait([keeping])
@@ -139,19 +140,34 @@ async def run_under_lease(images: Images, command: Sequence[str], terms: Terms) 
 
 
 @contextmanager
-def _signals_passed_to(program: asyncio.subprocess.Process) -> Iterator[None]:
-    """Let a program have our signals; those from the keyboard reach it by themselves."""
+def _signals_passed_on() -> Iterator[Callable[[asyncio.subprocess.Process], None]]:
+    """Let a program have our signals; those from the keyboard reach it by themselves.
+
+    Yields what is to be told of the program. A signal that comes before that is kept for it: else
+    it would end us alone, and leave the program behind.
+    """
     loop = asyncio.get_running_loop()
     at_terminal = sys.stdin.isatty()
+    programs: list[asyncio.subprocess.Process] = []
+    early: list[int] = []
 
     def pass_on(number: int) -> None:
-        if program.returncode is None and not (at_terminal and number in _FROM_KEYBOARD):
-            program.send_signal(number)
+        if not programs:
+            early.append(number)
+        for program in programs:
+            if program.returncode is None and not (at_terminal and number in _FROM_KEYBOARD):
+                program.send_signal(number)
+
+    def begun(program: asyncio.subprocess.Process) -> None:
+        programs.append(program)
+        for number in early:
+            with suppress(ProcessLookupError):
+                program.send_signal(number)
 
     for number in _PASSED_ON:
         loop.add_signal_handler(number, pass_on, number)
     try:
-        yield
+        yield begun
     finally:
         for number in _PASSED_ON:
             loop.remove_signal_handler(number)
