@@ -25,7 +25,8 @@ class ServerDiedError(Exception):
 async def answers(images: Images) -> bool:
     """Say whether KITTY Images is there already."""
     try:
-        return bool(await images.call("GET", "healthz") == {"status": "ok"})
+        reply = await images.call("GET", "healthz")
+        return isinstance(reply, dict) and reply.get("status") == "ok"
     except UnreachableError:
         return False
 

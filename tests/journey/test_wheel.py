@@ -1,7 +1,6 @@
 """The built wheel is complete: installed elsewhere, one command of it draws a picture."""
 
 import asyncio
-import os
 import shutil
 import socket
 import sys
@@ -43,13 +42,14 @@ async def programs(tmp_path: Path) -> Path:
         else:
             shutil.copy(ROOT / part, source)
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
-    await run(*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, source, cwd=source)
-    [wheel] = tmp_path.glob("*.whl")
+    wheel = ("wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, source)
+    await run(*pip, *wheel, cwd=source)
+    [built] = tmp_path.glob("*.whl")  # noqa: ASYNC240 - nothing else is going on here
     shutil.rmtree(source)
     place = tmp_path / "venv"
     venv.create(place, symlinks=True)
     programs = place / "bin"
-    await run(*pip, "--python", programs / "python", "install", "--no-deps", wheel, cwd=tmp_path)
+    await run(*pip, "--python", programs / "python", "install", "--no-deps", built, cwd=tmp_path)
     own = Path(sysconfig.get_path("purelib", vars={"base": str(place)}))
     (own / "lent.pth").write_text(sysconfig.get_path("purelib"))
     return programs
@@ -75,4 +75,4 @@ async def test_an_installed_wheel_draws_with_its_built_in_model(
         assert picture.size == (192, 192)
         red, _, blue = picture.convert("RGB").getpixel((96, 96))
     assert red > 2 * blue
-    assert os.listdir(somewhere) == ["data"]
+    assert [left.name for left in somewhere.iterdir()] == ["data"]  # noqa: ASYNC240
