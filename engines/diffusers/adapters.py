@@ -1,12 +1,16 @@
 """LoRAs: loaded into a checkpoint once, switched on for the pictures that ask for them."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from diffusers.utils import set_weights_and_activate_adapters
 
+from engines.diffusers.batches import is_out_of_memory
 from engines.diffusers.checkpoint import Checkpoint
-from engines.diffusers.library import Library
+from engines.diffusers.headers import in_short
+from engines.diffusers.library import Library, Shelved
 from engines.errors import InvalidSpecError
 from engines.spec import Lora
 
@@ -21,23 +25,46 @@ class Adapters:
         self._library = library
 
     def wear(self, checkpoint: Checkpoint, loras: tuple[Lora, ...]) -> None:
-        """Make a checkpoint draw with exactly these LoRAs.
+        """Make a checkpoint draw with exactly these LoRAs; one that is named twice acts twice.
 
         Raises:
             InvalidSpecError: one is missing, broken, or made for another family.
         """
         if checkpoint.worn == loras:
             return
+        checkpoint.worn = None
         pipeline = checkpoint.pipeline()
-        names = [self._load(checkpoint, lora.name) for lora in loras]
-        if names:
+        weights: dict[str, float] = {}
+        for lora in loras:
+            name = self._load(checkpoint, pipeline, lora.name, keep=weights)
+            weights[name] = weights.get(name, 0.0) + lora.weight
+        if weights:
             pipeline.enable_lora()
-            _weigh(pipeline, names, [lora.weight for lora in loras])
+            _weigh(pipeline, list(weights), list(weights.values()))
         elif checkpoint.adapters:
             pipeline.disable_lora()
         checkpoint.worn = loras
 
-    def _load(self, checkpoint: Checkpoint, name: str) -> str:
+    def outdated(self, checkpoint: Checkpoint, loras: tuple[Lora, ...]) -> bool:
+        """Say whether the file of a LoRA that acts has changed; then it is put on anew.
+
+        Raises:
+            InvalidSpecError: one is missing or broken.
+        """
+        marks = [self._library.find(lora.name, "lora", field="loras").mark for lora in loras]
+        if checkpoint.worn != loras or all(mark in checkpoint.adapters for mark in marks):
+            return False
+        checkpoint.worn = None
+        return True
+
+    def _load(
+        self,
+        checkpoint: Checkpoint,
+        pipeline: Any,  # noqa: ANN401
+        name: str,
+        *,
+        keep: Container[str],
+    ) -> str:
         shelved = self._library.find(name, "lora", field="loras")
         if shelved.mark in checkpoint.adapters:
             return checkpoint.adapters[shelved.mark]
@@ -46,24 +73,50 @@ class Adapters:
             raise InvalidSpecError(
                 f"the LoRA {name} was made for {base}, not for {checkpoint.base}", field="loras"
             )
-        pipeline = checkpoint.pipeline()
-        if len(checkpoint.adapters) >= _KEPT:
-            oldest = next(iter(checkpoint.adapters))
-            pipeline.delete_adapters(checkpoint.adapters.pop(oldest))
-            checkpoint.captures.clear()
+        _make_room(checkpoint, pipeline, keep=keep)
         adapter = f"lora_{shelved.mark[:16]}"
-        try:
-            pipeline.load_lora_weights(
-                str(shelved.path.parent), weight_name=shelved.path.name, adapter_name=adapter
-            )
-        except (ValueError, KeyError, RuntimeError, OSError) as error:
-            raise InvalidSpecError(
-                f"the LoRA {name} does not fit: {error}", field="loras"
-            ) from error
         # New layers lie around the old ones; what was captured before knows nothing of them.
         checkpoint.captures.clear()
+        try:
+            _add(pipeline, shelved, adapter)
+        except Exception as error:
+            # What was loaded of it before it failed must not act.
+            _remove(pipeline, adapter)
+            if is_out_of_memory(error):
+                raise
+            detail = f"the LoRA {name} does not fit: {in_short(error)}"
+            raise InvalidSpecError(detail, field="loras") from error
         checkpoint.adapters[shelved.mark] = adapter
         return adapter
+
+
+@contextmanager
+def _several() -> Iterator[None]:
+    """Let peft keep to itself that there are several adapters, and that one of them goes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")
+        warnings.filterwarnings("ignore", "Adapter .* was active which is now deleted")
+        yield
+
+
+def _add(pipeline: Any, lora: Shelved, adapter: str) -> None:  # noqa: ANN401
+    with _several():
+        pipeline.load_lora_weights(
+            str(lora.path.parent), weight_name=lora.path.name, adapter_name=adapter
+        )
+
+
+def _remove(pipeline: Any, adapter: str) -> None:  # noqa: ANN401
+    if any(adapter in names for names in pipeline.get_list_adapters().values()):
+        with _several():
+            pipeline.delete_adapters(adapter)
+
+
+def _make_room(checkpoint: Checkpoint, pipeline: Any, *, keep: Container[str]) -> None:  # noqa: ANN401
+    """Let the oldest adapters that are not wanted now go, where there are too many."""
+    idle = [mark for mark, adapter in checkpoint.adapters.items() if adapter not in keep]
+    while idle and len(checkpoint.adapters) >= _KEPT:
+        _remove(pipeline, checkpoint.adapters.pop(idle.pop(0)))
 
 
 def _weigh(pipeline: Any, names: Sequence[str], weights: Sequence[float]) -> None:  # noqa: ANN401

@@ -22,7 +22,7 @@ class Checkpoint:
         zeros_for_empty: Whether an absent negative prompt is all zeros instead of encoded.
         bytes: Memory that the weights take.
         adapters: LoRAs that are loaded into the networks: mark of the file -> adapter name.
-        worn: LoRAs that act now.
+        worn: LoRAs that act now; None when that is not known.
         captures: Calls of the network that can be replayed.
     """
 
@@ -36,7 +36,7 @@ class Checkpoint:
     zeros_for_empty: bool = False
     bytes: int = 0
     adapters: dict[str, str] = field(default_factory=dict)
-    worn: tuple[Lora, ...] = ()
+    worn: tuple[Lora, ...] | None = ()
     seams: Seams = field(default_factory=Seams)
     captures: dict[Hashable, Any] = field(default_factory=dict)
 

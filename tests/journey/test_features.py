@@ -168,11 +168,23 @@ async def test_loras_act_by_their_weights(client: Client, plain: Drawn, shelf: P
     assert ((await draw(client)).pixels == plain.pixels).all()
 
 
-async def test_a_lora_that_cannot_act_ends_the_job(client: Client) -> None:
+async def test_a_lora_that_cannot_act_ends_the_job(client: Client, plain: Drawn) -> None:
     code, words = await failed(client, loras=[{"name": "nobody"}])
     assert (code, "no lora called 'nobody'" in words) == ("model_not_found", True)
     code, words = await failed(client, loras=[{"name": "bold-xl"}])
     assert (code, "bold-xl" in words) == ("invalid_spec", True)
+    assert ((await draw(client)).pixels == plain.pixels).all()
+
+
+async def test_a_lora_that_does_not_fit_leaves_no_trace(client: Client) -> None:
+    """Its layers have other shapes than the built-in model's, which is found out half-way."""
+    body = {"model": "mini", "width": 128, "height": 128, "sampler": "ddim"}
+    before = await draw(client, **body)
+    for _ in range(2):
+        code, words = await failed(client, loras=[{"name": "bold"}], **body)
+        assert (code, words[:27]) == ("invalid_spec", "the LoRA bold does not fit:")
+        assert len(words) < 300
+        assert ((await draw(client, **body)).pixels == before.pixels).all()
 
 
 async def test_a_controlnet_guides_by_its_weight(client: Client, plain: Drawn) -> None:

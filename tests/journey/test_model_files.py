@@ -175,11 +175,13 @@ async def test_a_file_that_changes_is_noticed(client: Client, shelf: Path) -> No
     """Another model under the same name draws, and the picture names its digest."""
     before = await draw(client, model="one")
     other = tiny_models.make_sd15(shelf / "next", seed=4)
-    make_single_file(shelf / "one.safetensors", other)
+    # A new file in its place: what is loaded lies in the memory of the old one.
+    make_single_file(shelf / "one.new", other).replace(shelf / "one.safetensors")
     shutil.rmtree(other)
     after = await draw(client, model="one")
     assert distance(after.pixels, before.pixels) > 1
     assert after.facts["model_sha256"] != before.facts["model_sha256"]
-    (shelf / "one.safetensors").write_bytes(b"")
+    (shelf / "one.new").write_bytes(b"")
+    (shelf / "one.new").replace(shelf / "one.safetensors")
     assert "too short" in (await failed(client, model="one"))[1]
     assert "too short" in (await listed(client, refresh=True))["one"]["error"]
