@@ -36,9 +36,9 @@ class Catalogue:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, sidecar: Sidecar) -> Future[None]:
-        """Enter a picture, replacing what was there under its key."""
-        return self.add_all([sidecar])
+    def add(self, sidecar: Sidecar, *, flush: bool = True) -> Future[None]:
+        """Enter a picture, replacing what was there under its key; see `Database.write`."""
+        return self._database.write(lambda connection: add_row(connection, sidecar), flush=flush)
 
     def add_all(self, sidecars: Sequence[Sidecar]) -> Future[None]:
         """Enter several pictures in one go."""

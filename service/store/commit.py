@@ -17,11 +17,18 @@ after it, so that a statement for every row would be a fight with the event loop
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Statements and the future of who waits for them; `atomic` if only one changes anything."""
+    """Statements and the future of who waits for them.
+
+    Attributes:
+        atomic: Only one of them changes anything.
+        flush: The commit is on the disk when the future is done; else the next one that flushes
+            brings it there too.
+    """
 
     run: Callable[[sqlite3.Connection], Any]
     done: asyncio.Future[Any]
     atomic: bool
+    flush: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,10 @@ class Row:
 def commit(connection: sqlite3.Connection, batch: Sequence[Row | Work]) -> list[object]:
     """Write all in one transaction, in their order; return each one's result or exception."""
     results: list[object] = []
+    unflushed = all(isinstance(write, Work) and not write.flush for write in batch)
     try:
+        if unflushed:
+            connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("BEGIN IMMEDIATE")
         for _, group in groupby(batch, key=_kind):
             results += _perform(connection, list(group))
@@ -47,6 +57,9 @@ def commit(connection: sqlite3.Connection, batch: Sequence[Row | Work]) -> list[
         down = StoreDownError(f"the database cannot be written: {error}")
         down.__cause__ = error
         return [down] * len(batch)
+    finally:
+        if unflushed:
+            connection.execute("PRAGMA synchronous=FULL")
     return results
 
 

@@ -58,15 +58,17 @@ class Database:
         self._writer.start()
 
     def write(
-        self, run: Callable[[sqlite3.Connection], T], *, atomic: bool = False
+        self, run: Callable[[sqlite3.Connection], T], *, atomic: bool = False, flush: bool = True
     ) -> asyncio.Future[T]:
         """Queue work at once; the future has its result when the commit is on the disk.
 
         The future raises what the work raised, or `StoreDownError` when the commit failed.
-        Work that changes something in one statement only is `atomic`, and costs less.
+        Work that changes something in one statement only is `atomic`, and costs less. Without
+        `flush` it is done as soon as all can read it; a loss of power may then take it away, but
+        never if it leaves a later write that is flushed: there is one log for both.
         """
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue(Work(run, done, atomic))
+        self._queue(Work(run, done, atomic, flush))
         return done
 
     def insert(self, table: str, values: tuple[object, ...]) -> asyncio.Future[None]:

@@ -51,7 +51,8 @@ class PictureStore:
         except StoreError as error:
             await self._spool.keep(parcel)
             raise StoreDownError(f"the picture waits in the spool: {error}") from error
-        await self._catalogue.add(parcel.sidecar)
+        # The end of the job, written later, flushes it; until then the sidecar would be found again.
+        await self._catalogue.add(parcel.sidecar, flush=False)
         return parcel.sidecar.artifact
 
     async def find(self, job: Job) -> Sequence[Artifact | None]:

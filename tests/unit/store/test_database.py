@@ -106,3 +106,38 @@ async def test_closing_finishes_what_was_called(database: Database, path: Path) 
     assert names(path) == ["Tom"]
     with pytest.raises(StoreDownError):
         await database.insert("cats", (2, "Kit"))
+
+
+def flushes(connection: sqlite3.Connection) -> bool:
+    """Say whether the commit that is being made will be flushed."""
+    full: bool = connection.execute("PRAGMA synchronous").fetchone()[0] == 2
+    return full
+
+
+async def test_only_a_commit_that_nobody_wants_flushed_is_not(database: Database) -> None:
+    assert await database.write(flushes)
+    assert not await database.write(flushes, flush=False)
+    alone = [database.write(flushes, flush=False) for _ in range(2)]
+    assert await asyncio.gather(*alone) == [False, False]
+    beside = [database.write(flushes, flush=False), database.write(flushes)]
+    assert await asyncio.gather(*beside) == [True, True]
+    row, behind = database.insert("cats", (1, "Tom")), database.write(flushes, flush=False)
+    assert await asyncio.gather(row, behind) == [None, True]
+    assert await database.write(flushes)
+
+
+async def test_a_commit_that_failed_leaves_the_next_one_flushed(database: Database) -> None:
+    def fail(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO dogs VALUES (1)")
+
+    with pytest.raises(StoreDownError):
+        await database.write(fail, flush=False)
+    assert await database.write(flushes)
+
+
+async def test_what_was_not_flushed_can_be_read_at_once(database: Database, path: Path) -> None:
+    def name(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO cats VALUES (1, 'Tom')")
+
+    await database.write(name, flush=False)
+    assert names(path) == ["Tom"]
