@@ -51,7 +51,7 @@ class PictureStore:
         except StoreError as error:
             await self._spool.keep(parcel)
             raise StoreDownError(f"the picture waits in the spool: {error}") from error
-        # The end of the job, written later, flushes it; until then the sidecar would be found again.
+        # The end of the job, written later, flushes it; until then a restart finds the sidecar.
         await self._catalogue.add(parcel.sidecar, flush=False)
         return parcel.sidecar.artifact
 
