@@ -75,4 +75,4 @@ async def test_an_installed_wheel_draws_with_its_built_in_model(
         assert picture.size == (192, 192)
         red, _, blue = picture.convert("RGB").getpixel((96, 96))
     assert red > 2 * blue
-    assert [left.name for left in somewhere.iterdir()] == ["data"]  # noqa: ASYNC240
+    assert [left.name for left in somewhere.iterdir()] == ["data"]
