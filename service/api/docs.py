@@ -1,5 +1,7 @@
 """The API described: for machines as an OpenAPI document, for people as a page."""
 
+import asyncio
+
 import aiohttp_jinja2
 from aiohttp import web
 
@@ -23,14 +25,14 @@ _NOTHING_ELSE = {"Content-Security-Policy": "default-src 'none'; style-src 'unsa
 @described(Call(section="operations", answer=dict[str, object]))
 async def openapi(request: web.Request) -> web.Response:
     """Return this description as an OpenAPI 3.1 document."""
-    return reply(_document(request))
+    return reply(await _document(request))
 
 
 @routes.get("/docs")
 @described(Call(section="operations", media="text/html"))
 async def docs(request: web.Request) -> web.Response:
     """Show the calls, their fields, examples and codes on a page."""
-    settings, document = request.app[SETTINGS], _document(request)
+    settings, document = request.app[SETTINGS], await _document(request)
     token = settings.api_token is not None
     base = (settings.public_url or f"{request.scheme}://{request.host}").rstrip("/")
     context = {
@@ -46,10 +48,14 @@ async def docs(request: web.Request) -> web.Response:
     return page
 
 
-def _document(request: web.Request) -> Schema:
-    """Return the document, made when it is first asked for: it takes a tenth of a second."""
+async def _document(request: web.Request) -> Schema:
+    """Return the document, made when it is first asked for.
+
+    It takes a tenth of a second, so others have the event loop meanwhile.
+    """
     kept = request.app[DOCUMENT]
     if "document" not in kept:
         token = request.app[SETTINGS].api_token is not None
-        kept["document"] = build(request.app.router.routes(), token=token)
+        routes = tuple(request.app.router.routes())
+        kept["document"] = await asyncio.to_thread(build, routes, token=token)
     return kept["document"]
