@@ -15,6 +15,7 @@ from ops.train import network
 from ops.train.descent import Descent, clock, slope
 from ops.train.pool import Drawing, Pool, to_float
 from ops.train.report import Log, Options, Scale, phase_arguments, phase_device, settings_for
+from ops.train.scene import draw_scene
 from ops.train.sheet import save_sheet
 
 UNFINISHED: Final = "unfinished"
@@ -145,13 +146,13 @@ def main(arguments: list[str] | None = None) -> None:
     unfinished = options.out / "vae" / UNFINISHED
     unfinished.parent.mkdir(exist_ok=True)
     unfinished.touch()
-    with Drawing(sizes=sizes, seed=_SEED, processes=scale.processes) as drawing:
+    with Drawing(sizes=sizes, seed=_SEED, processes=scale.processes, draw=draw_scene) as drawing:
         torch.manual_seed(_SEED)
         vae = _begin(options).to(device)
         pools = [drawing.pool(i, device) for i in range(len(sizes))]
     log.say("rendered", pictures=[len(pool) for pool in pools])
     fresh = [(width, height, min(64, count)) for width, height, count in sizes]
-    with Drawing(sizes=fresh, seed=_SEED + 1, processes=0) as drawing:
+    with Drawing(sizes=fresh, seed=_SEED + 1, processes=0, draw=draw_scene) as drawing:
         unseen = [drawing.pool(i, device) for i in range(len(fresh))]
     descent = Descent(
         parameters=list(vae.parameters()),

@@ -2,7 +2,7 @@
 
 One training may be spread over several runs: ``--begin 0 --end 0.6``, then
 ``--begin 0.6 --end 1 --resume`` with the same ``--out``. ``--start DIR`` goes on from a finished
-model.
+model, and another ``--seed`` shows it other pictures.
 """
 
 import argparse
@@ -44,6 +44,7 @@ class DenoiserOptions(Options):
 
     vae: Path
     start: Path | None
+    seed: int
     begin: float
     end: float
 
@@ -73,7 +74,7 @@ def _latents(
     kept = options.out / "latents.pt"
     if options.resume and kept.exists():
         return load_latents(kept, device)
-    latents = prepare(options.vae, scale, device, log)
+    latents = prepare(options.vae, options.seed, scale, device, log)
     if options.end < 1:
         save_latents(latents, kept)
     return latents
@@ -86,7 +87,7 @@ def _train(
     losses: list[Callable[[], Tensor]],
     log: Log,
 ) -> None:
-    dice, seen = Random(_SEED + descent.step_count), 0  # noqa: S311 - no secret
+    dice, seen = Random(options.seed + descent.step_count), 0  # noqa: S311 - no secret
     device = descent.loss.device
     for share in clock(training_seconds(options), options.steps, device):
         spent = options.begin + (options.end - options.begin) * share
@@ -129,6 +130,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vae", type=Path, required=True, help="the autoencoder's folder")
     parser.add_argument("--start", type=Path, help="a trained model's folder to go on from")
+    parser.add_argument("--seed", type=int, default=_SEED, help="of pictures and batches")
     parser.add_argument(
         "--begin", type=float, default=0.0, help="share of the training done before"
     )
@@ -137,7 +139,7 @@ def main(arguments: list[str] | None = None) -> None:
     device, scale = phase_device(), settings_for(options)
     log = Log(options.out, "denoiser")
     latents = _latents(options, scale, device, log)
-    torch.manual_seed(_SEED + int(1000 * options.begin))
+    torch.manual_seed(options.seed + int(1000 * options.begin))
     unet, text = (each.to(device) for each in _networks(options.start))
     descent = Descent(
         parameters=[*unet.parameters(), *text.parameters()],
@@ -147,7 +149,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     if options.resume and (options.out / "state.pt").exists():
         descent.load(torch.load(options.out / "state.pt", map_location=device))
-    dice = Random(_SEED)  # noqa: S311 - no secret
+    dice = Random(options.seed)  # noqa: S311 - no secret
     empty = torch.tensor(
         encode([empty_caption(dice) for _ in range(3000)]), dtype=torch.int16, device=device
     )

@@ -19,6 +19,7 @@ from ops.train.measure import Palette, corners, measurable, middle
 from ops.train.pool import LABELS, Drawing, to_float
 from ops.train.render import render
 from ops.train.report import Log, Options, phase_arguments, phase_device
+from ops.train.scene import draw_any
 from ops.train.sheet import save_sheet
 from ops.train.words import NOUNS
 
@@ -48,7 +49,7 @@ class Examiner:
     def __init__(self, judge: Judge, device: torch.device, renders: int) -> None:
         """Take a judge, and so many fresh renders to set its threshold and the palettes by."""
         self._judge, self._device = judge, device
-        with Drawing(sizes=[(SIDE, SIDE, renders)], seed=71, processes=0) as drawing:
+        with Drawing(sizes=[(SIDE, SIDE, renders)], seed=71, processes=0, draw=draw_any) as drawing:
             pool = drawing.pool(0, device)
         pictures, facts = to_float(pool.pictures), pool.labels
         ground = facts[:, LABELS.index("ground")]
@@ -135,10 +136,11 @@ def _by_noun(paper: Paper, right: Tensor) -> Scores:
 
 
 def _controls(
-    examiner: Examiner, paper: Paper, device: torch.device, pipe: StableDiffusionPipeline
+    examiner: Examiner, exam: list[Paper], device: torch.device, pipe: StableDiffusionPipeline
 ) -> dict[str, Scores]:
-    """Mark true renders, renders through the autoencoder, and bent renders."""
-    pictures = to_float(render(paper.records, SIDE, SIDE, device))
+    """Mark true renders of every paper; of the first, those through the autoencoder and bent."""
+    renders = [to_float(render(paper.records, SIDE, SIDE, device)) for paper in exam]
+    paper, pictures = exam[0], renders[0]
     with torch.no_grad():
         coded = torch.cat(
             [
@@ -146,12 +148,14 @@ def _controls(
                 for part in torch.split(pictures, 100)
             ]
         )
-    control = {"renders": pictures, "renders through the autoencoder": coded}
+    control = {"through the autoencoder": coded}
     for pixels in _BENDS:
-        control[f"renders bent by {pixels} pixels"] = bend(
+        control[f"bent by {pixels} pixels"] = bend(
             pictures, torch.full((len(pictures),), pixels, device=device)
         )
-    return {name: examiner.mark(each, paper)[0] for name, each in control.items()}
+    marks = {f"renders, {name}": examiner.mark(each, paper)[0] for name, each in control.items()}
+    true = zip(exam, renders, strict=True)
+    return {f"renders, {p.name}": examiner.mark(each, p)[0] for p, each in true} | marks
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -175,7 +179,7 @@ def main(arguments: list[str] | None = None) -> None:
     pipe.set_progress_bar_config(disable=True)
     exam = papers(options.count)
     examiner = Examiner(load_judge(options.judge, device), device, 5 * options.count)
-    controls = _controls(examiner, exam[0], device, pipe)
+    controls = _controls(examiner, exam, device, pipe)
     results: dict[str, object] = {"controls": controls}
     for side in options.sides:
         for paper in exam:
@@ -190,7 +194,10 @@ def main(arguments: list[str] | None = None) -> None:
     (options.out / "evaluation.json").write_text(
         json.dumps(results, indent=1) + "\n", encoding="utf-8"
     )
-    log.say("controls", **{name: scores["outline"] for name, scores in controls.items()})
+    log.say(
+        "controls",
+        **{name: [scores["all"], scores["outline"]] for name, scores in controls.items()},
+    )
 
 
 if __name__ == "__main__":

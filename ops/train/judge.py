@@ -1,6 +1,7 @@
 """Train the judge: ``python -m ops.train.judge --out DIR``; an eye that never saw a drawn picture.
 
-It learns on renders alone what stands where in which colour, and whether outlines are true: half
+It learns on renders alone, of every combination, also those that are kept from the model: what
+stands where in which colour, and whether outlines are true: half
 of its lessons are renders bent by smooth waves of one to four pixels. Blur and noise come to both
 halves, so that it judges the outline, not the sharpness.
 """
@@ -19,6 +20,7 @@ from typing_extensions import override
 from ops.train.descent import clock, slope
 from ops.train.pool import LABELS, Drawing, Pool, to_float
 from ops.train.report import Log, Options, phase_arguments, phase_device, settings_for
+from ops.train.scene import draw_any
 from ops.train.words import BACKGROUNDS, NOUNS, PAINTS
 
 SIDE: Final = 128
@@ -160,12 +162,15 @@ def load_judge(file: Path, device: torch.device) -> Judge:
 def main(arguments: list[str] | None = None) -> None:
     """Run the phase."""
     options = phase_arguments(
-        argparse.ArgumentParser(description=__doc__), arguments, Options(), seconds=40
+        argparse.ArgumentParser(description=__doc__), arguments, Options(), seconds=80
     )
     device, scale = phase_device(), settings_for(options)
     log = Log(options.out, "judge")
     with Drawing(
-        sizes=[(SIDE, SIDE, scale.pictures(60_000))], seed=_SEED, processes=scale.processes
+        sizes=[(SIDE, SIDE, scale.pictures(100_000))],
+        seed=_SEED,
+        processes=scale.processes,
+        draw=draw_any,
     ) as drawing:
         torch.manual_seed(_SEED)
         pool = drawing.pool(0, device)

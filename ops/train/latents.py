@@ -12,8 +12,7 @@ from torch import Tensor
 from ops.train.autoencoder import UNFINISHED
 from ops.train.pool import Drawing, Pool, to_float
 from ops.train.report import Log, Scale
-
-_SEED: Final = 23
+from ops.train.scene import draw_lesson
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +64,14 @@ def _finished(folder: Path) -> AutoencoderKL:
     return AutoencoderKL.from_pretrained(folder)
 
 
-def prepare(vae_folder: Path, scale: Scale, device: torch.device, log: Log) -> list[Latents]:
-    """Draw, render and encode a pool of every size."""
+def prepare(
+    vae_folder: Path, seed: int, scale: Scale, device: torch.device, log: Log
+) -> list[Latents]:
+    """Draw, render and encode a pool of every size; another seed draws other pictures."""
     sizes = [
         (scale.length(s.width), scale.length(s.height), scale.pictures(s.pictures)) for s in SIZES
     ]
-    with Drawing(sizes=sizes, seed=_SEED, processes=scale.processes) as drawing:
+    with Drawing(sizes=sizes, seed=seed, processes=scale.processes, draw=draw_lesson) as drawing:
         pools = [drawing.pool(i, device) for i in range(len(sizes))]
     log.say("rendered", sizes=sizes)
     vae = _finished(vae_folder).to(device, scale.precision).eval()

@@ -3,6 +3,7 @@
 # ruff: noqa: S311 - the dice draw pictures, not secrets
 import multiprocessing
 import os
+from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from random import Random
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from ops.train.caption import caption
 from ops.train.render import render
-from ops.train.scene import Scene, draw_scene
+from ops.train.scene import Scene
 from ops.train.stage import RECORD, stage
 from ops.train.tokens import LENGTH, encode
 
@@ -51,10 +52,10 @@ def labels(scene: Scene) -> list[int]:
     return [*facts[:6], -1 if scene.table else scene.background, int(centred)]
 
 
-def draw_chunk(seed: int, count: int, aspect: float) -> Drawn:
-    """Draw scenes for training: renderer records, labels, and the tokens of four captions each."""
+def draw_chunk(seed: int, count: int, aspect: float, draw: Callable[[Random], Scene]) -> Drawn:
+    """Draw scenes: renderer records, labels, and the tokens of four captions each."""
     dice = Random(seed)
-    scenes = [draw_scene(dice) for _ in range(count)]
+    scenes = [draw(dice) for _ in range(count)]
     records = np.array([stage(dice, scene, aspect) for scene in scenes], RECORD)
     texts = [caption(dice, scene) for scene in scenes for _ in range(CAPTIONS)]
     tokens = np.array(encode(texts), np.int16).reshape(count, CAPTIONS, LENGTH)
@@ -78,10 +79,21 @@ class Pool:
 class Drawing:
     """Scenes being drawn by other processes while this one imports, compiles and trains."""
 
-    def __init__(self, *, sizes: list[tuple[int, int, int]], seed: int, processes: int) -> None:
-        """Describe the work: (width, height, how many) a pool; 0 processes means in this one."""
+    def __init__(
+        self,
+        *,
+        sizes: list[tuple[int, int, int]],
+        seed: int,
+        processes: int,
+        draw: Callable[[Random], Scene],
+    ) -> None:
+        """Describe the work: (width, height, how many) a pool; 0 processes means in this one.
+
+        ``draw`` chooses the scenes; it has to be a module's function, to reach other processes.
+        """
         self._sizes = sizes
         self._seed = seed
+        self._draw = draw
         self._workers = (
             ProcessPoolExecutor(
                 processes,
@@ -103,6 +115,7 @@ class Drawing:
                     self._seed * 1_000_003 + i * 10_007 + first,
                     min(_CHUNK, count - first),
                     width / height,
+                    self._draw,
                 )
                 for first in range(0, count, _CHUNK)
             ]
@@ -121,7 +134,8 @@ class Drawing:
         if self._workers:
             drawn = [chunk.result() for chunk in self._chunks[index]]
         else:
-            drawn = [draw_chunk(self._seed * 1_000_003 + index * 10_007, count, width / height)]
+            seed = self._seed * 1_000_003 + index * 10_007
+            drawn = [draw_chunk(seed, count, width / height, self._draw)]
         records = np.concatenate([part[0] for part in drawn])
         step = 8192
         pictures = [

@@ -9,6 +9,8 @@ from ops.train.words import BACKGROUNDS, COLOURS, NOUNS, PAINTS
 
 WHITE_GROUND: Final = 0
 GREY_GROUND: Final = 1
+_PASSED_OVER: Final = 0.4
+"""The share of easy scenes that lessons leave out, so that the hard ones come more often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +129,27 @@ def _draw(dice: Random) -> Scene:
     )
 
 
+def is_hard(scene: Scene) -> bool:
+    """Whether an object is small, or hardly stands out from a ground of its own colour."""
+    ground = BACKGROUNDS[scene.background].words[0]
+    same = any(PAINTS[thing.paint].words[0] == ground for thing in scene.things)
+    return scene.size < 0 or (same and not scene.table)
+
+
 def draw_scene(dice: Random, *, held: bool = False) -> Scene:
     """Draw a scene: one with a combination held out of training, or one without any."""
     while is_held(scene := _draw(dice)) is not held:
         pass
     return scene
+
+
+def draw_lesson(dice: Random) -> Scene:
+    """Draw a scene to train a model on: nothing held out, and more of what is hard."""
+    while not is_hard(scene := draw_scene(dice)) and dice.random() < _PASSED_OVER:
+        pass
+    return scene
+
+
+def draw_any(dice: Random) -> Scene:
+    """Draw a scene of any combination: what an examiner has to know."""
+    return _draw(dice)

@@ -8,7 +8,16 @@ import pytest
 
 from ops.train.caption import caption, empty_caption
 from ops.train.pool import LABELS, labels
-from ops.train.scene import Scene, draw_scene, held_ground, held_paint, is_held
+from ops.train.scene import (
+    Scene,
+    draw_any,
+    draw_lesson,
+    draw_scene,
+    held_ground,
+    held_paint,
+    is_hard,
+    is_held,
+)
 from ops.train.words import BACKGROUNDS, NOUNS, PAINTS
 
 
@@ -25,7 +34,9 @@ def test_each_object_keeps_one_colour_and_one_background_back() -> None:
 
 
 def test_training_never_shows_what_is_held_out() -> None:
-    for _, scene in scenes(held=False):
+    dice = Random(17)
+    lessons = [draw_lesson(dice) for _ in range(400)]
+    for scene in [*(scene for _, scene in scenes(held=False)), *lessons]:
         for thing in scene.things:
             assert thing.paint != held_paint(thing.noun)
             assert scene.table or scene.background != held_ground(thing.noun)
@@ -33,6 +44,19 @@ def test_training_never_shows_what_is_held_out() -> None:
 
 def test_the_exam_shows_what_is_held_out() -> None:
     assert all(is_held(scene) for _, scene in scenes(held=True, count=50))
+
+
+def test_lessons_show_more_of_what_is_hard() -> None:
+    dice = Random(17)
+    hard = [sum(is_hard(draw(dice)) for _ in range(2000)) for draw in (draw_scene, draw_lesson)]
+    assert hard[1] > 1.3 * hard[0]
+
+
+def test_an_examiner_sees_both_what_is_held_out_and_what_is_not() -> None:
+    dice = Random(17)
+    held = [is_held(draw_any(dice)) for _ in range(400)]
+    assert any(held)
+    assert not all(held)
 
 
 def test_a_caption_names_each_object_and_its_colours() -> None:

@@ -52,7 +52,7 @@ def test_the_model_is_examined(trained: Path) -> None:
     arguments = ["--model", str(trained / "model"), "--judge", str(trained / "judge.safetensors")]
     evaluate.main([*arguments, "--out", str(trained), "--count", "8", "--sides", "64"])
     results = json.loads((trained / "evaluation.json").read_text(encoding="utf-8"))
-    assert results["controls"]["renders"]["background by mean colour"] > 0.5
+    assert results["controls"]["renders, seen"]["background by mean colour"] > 0.5
     assert 0 <= results["held out, 64"]["all"] <= 1
 
 
