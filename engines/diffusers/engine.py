@@ -31,11 +31,10 @@ from engines.diffusers.settings import DiffusersSettings
 from engines.diffusers.thread import DrawingThread
 from engines.errors import EngineDownError
 from engines.inputs import Inputs
+from engines.outlast import outlast
 from engines.spec import GenerationSpec
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from engines.diffusers.studio import Studio
 
 _T = TypeVar("_T")
@@ -125,7 +124,7 @@ class DiffusersEngine:
         finally:
             order.cancelled = True
             thread.wake()
-            await _join(order.freed)
+            await outlast(asyncio.wrap_future(order.freed))
         if isinstance(news, Died):
             raise news.error
         yield await asyncio.to_thread(self._finish, spec, news)
@@ -192,16 +191,3 @@ class DiffusersEngine:
             facts=facts,
             shortfalls=drawn.shortfalls,
         )
-
-
-async def _join(freed: "Future[None]") -> None:
-    """Wait until the thread is free of the picture, whoever cancels us meanwhile."""
-    waiting = asyncio.wrap_future(freed)
-    cancelled = False
-    while not waiting.done():
-        try:
-            await asyncio.wait([waiting])
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
-        raise asyncio.CancelledError
