@@ -9,7 +9,7 @@ from typing import Final
 from engines.a1111.cards import model_cards
 from engines.a1111.client import Client
 from engines.a1111.drawing import Drawing
-from engines.a1111.flight import Patience, Tower
+from engines.a1111.flight import PATIENCE, Tower
 from engines.a1111.payloads import Plan, plan
 from engines.a1111.stock import Stock
 from engines.base import (
@@ -26,6 +26,7 @@ from engines.base import (
 from engines.errors import EngineError, ModelNotFoundError
 from engines.http import ANSWER_SECONDS, Server
 from engines.inputs import Inputs
+from engines.patience import ServerPatience
 from engines.spec import GenerationSpec
 
 _FEATURES: Final = frozenset(Feature) - {Feature.REATTACH, Feature.RESUME}
@@ -47,13 +48,13 @@ class A1111Engine:
         inputs: Inputs,
         auth: tuple[str, str] | None = None,
         answer_seconds: float = ANSWER_SECONDS,
-        patience: Patience | None = None,
+        patience: ServerPatience = PATIENCE,
     ) -> None:
         self.name = name
         self._inputs = inputs
         self._server = Server(base_url=base_url, auth=auth, answer_seconds=answer_seconds)
         self._client = Client(self._server)
-        self._tower = Tower(self._client, patience or Patience())
+        self._tower = Tower(self._client, patience)
         self._lock = asyncio.Lock()
         self._stock: Stock | None = None
         self._version = ""

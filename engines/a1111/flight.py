@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from engines.a1111.client import Client
 from engines.a1111.looks import progress, read_preview
@@ -13,8 +12,15 @@ from engines.base import Progress
 from engines.errors import EngineProtocolError, EngineTimeoutError, LostError
 from engines.http import Answer, AnswerLostError
 from engines.outlast import outlast
+from engines.patience import ServerPatience
 
 T = TypeVar("T")
+
+PATIENCE: Final = ServerPatience(
+    poll_seconds=0.5,  # every look makes the server encode a preview
+    stall_seconds=600.0,
+    stop_seconds=120.0,
+)
 
 _QUIET_LOOKS = 2
 """So often in a row nothing of ours must be seen: between the lock and the first step, and while
@@ -22,21 +28,6 @@ a cut request still travels, one look may miss it."""
 
 _MAYBE_DRAWING = (AnswerLostError, EngineTimeoutError, EngineProtocolError)
 """What a call can fail with though the server draws on; a request that was not sent is not here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait.
-
-    Attributes:
-        poll_seconds: Between two looks at the server; every look makes it encode a preview.
-        stall_seconds: For the next sign of progress; loading a big model shows none for minutes.
-        stop_seconds: For an interrupted drawing to end.
-    """
-
-    poll_seconds: float = 0.5
-    stall_seconds: float = 600.0
-    stop_seconds: float = 120.0
 
 
 class Tower:
@@ -47,7 +38,7 @@ class Tower:
             does not, nothing is interrupted, for it might be somebody else's.
     """
 
-    def __init__(self, client: Client, patience: Patience) -> None:
+    def __init__(self, client: Client, patience: ServerPatience) -> None:
         self.tasks = True
         self._left: set[str] = set()
         self._client = client

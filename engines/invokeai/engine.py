@@ -28,9 +28,9 @@ from engines.invokeai.recipe import plan
 from engines.invokeai.records import describe_all
 from engines.invokeai.schema import Schema, needs, needs_of, read_schema
 from engines.invokeai.uploads import filled
-from engines.invokeai.waiting import Patience
-from engines.invokeai.work import Work
+from engines.invokeai.work import PATIENCE, Work
 from engines.outlast import outlast
+from engines.patience import ServerPatience
 from engines.spec import GenerationSpec
 from engines.verify import verify
 
@@ -59,7 +59,7 @@ class InvokeAiEngine:
         queue_id: str = "default",
         board: str | None = None,
         answer_seconds: float = ANSWER_SECONDS,
-        patience: Patience | None = None,
+        patience: ServerPatience = PATIENCE,
         socket_seconds: float = 2.0,
     ) -> None:
         self.name = name
@@ -69,7 +69,7 @@ class InvokeAiEngine:
         self._inputs = inputs
         self._board = board
         self._board_id: str | None = None
-        self._patience = patience or Patience()
+        self._patience = patience
         self._socket_seconds = socket_seconds
         self._version = ""
         self._schema: Schema | None = None

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from secrets import token_hex
+from typing import Final
 
 from engines.base import Progress, Turn
 from engines.errors import EngineDownError, EngineProtocolError, EngineTimeoutError, LostError
@@ -15,10 +16,17 @@ from engines.invokeai.feed import Feed, Socket
 from engines.invokeai.messages import Changed, Disturbed, Item, Stepped
 from engines.invokeai.meter import Meter
 from engines.invokeai.parts import Plan
-from engines.invokeai.waiting import Patience
 from engines.outlast import outlast
+from engines.patience import ServerPatience
 
 _log = logging.getLogger(__name__)
+
+PATIENCE: Final = ServerPatience(
+    poll_seconds=2.0,  # the socket hastens them
+    lost_seconds=15.0,
+    stall_seconds=1800.0,
+    stop_seconds=300.0,
+)
 
 _REFUSALS_OF_THE_DEAD = 3
 
@@ -26,7 +34,7 @@ _REFUSALS_OF_THE_DEAD = 3
 class Work:
     """A picture's batch on the server; the turn's ticket holds its name across our restarts."""
 
-    def __init__(self, *, client: Client, turn: Turn, owner: str, patience: Patience) -> None:
+    def __init__(self, *, client: Client, turn: Turn, owner: str, patience: ServerPatience) -> None:
         self._client = client
         self._turn = turn
         self._owner = owner

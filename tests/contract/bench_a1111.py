@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from engines.a1111 import A1111Engine
-from engines.a1111.flight import Patience
 from engines.base import EngineName
 from engines.inputs import Inputs
+from engines.patience import ServerPatience
 from engines.spec import GenerationSpec, Tiling
 from tests.contract.engines import Bench, Trouble
 from tests.fakes.a1111 import FakeA1111
@@ -46,7 +46,7 @@ def engine_on(
         base_url=server.url,
         inputs=Inputs(folder),
         auth=auth,
-        patience=Patience(
+        patience=ServerPatience(
             poll_seconds=0.005, stall_seconds=stall_seconds, stop_seconds=stop_seconds
         ),
     )

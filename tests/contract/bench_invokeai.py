@@ -8,7 +8,7 @@ from pathlib import Path
 from engines.base import EngineName
 from engines.inputs import Inputs
 from engines.invokeai.engine import InvokeAiEngine
-from engines.invokeai.waiting import Patience
+from engines.patience import ServerPatience
 from engines.spec import GenerationSpec
 from tests.contract.engines import Bench, Trouble
 from tests.fakes.invokeai import FakeInvokeAi
@@ -16,7 +16,7 @@ from tests.fakes.invokeai_answers import record
 from tests.fakes.stage import Flaw
 
 NAME = EngineName("invokeai")
-QUICK = Patience(poll_seconds=0.02, lost_seconds=0.2, stall_seconds=60.0, stop_seconds=60.0)
+QUICK = ServerPatience(poll_seconds=0.02, lost_seconds=0.2, stall_seconds=60.0, stop_seconds=60.0)
 
 SPEC = GenerationSpec(
     prompt="a lighthouse",
@@ -37,7 +37,7 @@ async def make(folder: Path) -> AsyncIterator[Bench]:
     server.install(record("tiny"), record("big", base="sdxl"))
     await server.start()
 
-    def engine(patience: Patience = QUICK) -> InvokeAiEngine:
+    def engine(patience: ServerPatience = QUICK) -> InvokeAiEngine:
         inputs = Inputs(folder)
         return InvokeAiEngine(name=NAME, base_url=server.url, inputs=inputs, patience=patience)
 

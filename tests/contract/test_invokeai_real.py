@@ -28,7 +28,7 @@ from engines.invokeai.client import Client
 from engines.invokeai.engine import InvokeAiEngine
 from engines.invokeai.prompts import compel
 from engines.invokeai.schema import read_schema
-from engines.invokeai.waiting import Patience
+from engines.invokeai.work import PATIENCE
 from engines.spec import Control, GenerationSpec, Hires, InputRef, Lora, Tiling, Upscale
 from tests.contract.invokeai_server import VERSION, RealInvokeAi
 from tests.fakes.invokeai_graphs import NODES, RECORDED
@@ -47,7 +47,7 @@ SPEC = GenerationSpec(
     sampler="dpmpp_2m_karras",
 )
 LONG = replace(SPEC, steps=999, sampler="euler")
-PATIENCE = Patience(poll_seconds=0.5, lost_seconds=5.0, stop_seconds=60.0)
+QUICK = replace(PATIENCE, poll_seconds=0.5, lost_seconds=5.0, stop_seconds=60.0)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def make(invokeai: RealInvokeAi, inputs: Inputs) -> InvokeAiEngine:
         name=EngineName("invokeai"),
         base_url=invokeai.url,
         inputs=inputs,
-        patience=PATIENCE,
+        patience=QUICK,
         board="KITTY",
     )
 

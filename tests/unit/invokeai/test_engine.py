@@ -21,7 +21,7 @@ from engines.http import Server
 from engines.inputs import Inputs
 from engines.invokeai.client import Client
 from engines.invokeai.engine import InvokeAiEngine
-from engines.invokeai.waiting import Patience
+from engines.invokeai.work import PATIENCE
 from engines.spec import GenerationSpec, Tiling
 from tests.fakes.invokeai import FakeInvokeAi
 from tests.fakes.invokeai_answers import record
@@ -38,7 +38,7 @@ SPEC = GenerationSpec(
     seed=41,
     sampler="euler",
 )
-QUICK = Patience(poll_seconds=0.02, lost_seconds=0.2)
+QUICK = replace(PATIENCE, poll_seconds=0.02, lost_seconds=0.2)
 
 
 @pytest.fixture
