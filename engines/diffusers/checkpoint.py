@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -10,6 +10,16 @@ from engines.diffusers.library import Shelved
 from engines.diffusers.precision import Rung
 from engines.diffusers.seams import Seams
 from engines.spec import Lora
+
+
+class Parts(TypedDict):
+    """What a model's files hold, as `Checkpoint` has it."""
+
+    unet: Any
+    vae: Any
+    encoders: tuple[tuple[Any, Any], ...]
+    scheduler_config: Mapping[str, Any]
+    zeros_for_empty: bool
 
 
 @dataclass(slots=True)
@@ -20,7 +30,7 @@ class Checkpoint:
         scheduler_config: The model's own noise schedule and prediction type.
         encoders: Text encoders with their tokenizers, in the order in which they are read.
         zeros_for_empty: Whether an absent negative prompt is all zeros instead of encoded.
-        bytes: Memory that the weights take.
+        bytes: Memory that the weights took when they were loaded.
         adapters: LoRAs that are loaded into the networks: mark of the file -> adapter name.
         worn: LoRAs that act now; None when that is not known.
         captures: Calls of the network that can be replayed.
@@ -33,12 +43,21 @@ class Checkpoint:
     vae: Any
     encoders: tuple[tuple[Any, Any], ...]
     scheduler_config: Mapping[str, Any]
-    zeros_for_empty: bool = False
-    bytes: int = 0
+    zeros_for_empty: bool
+    bytes: int = field(init=False)
     adapters: dict[str, str] = field(default_factory=dict)
     worn: tuple[Lora, ...] | None = ()
     seams: Seams = field(default_factory=Seams)
     captures: dict[Hashable, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        weights = (weight for part in self.networks for weight in part.parameters())
+        self.bytes = sum(weight.numel() * weight.element_size() for weight in weights)
+
+    @property
+    def networks(self) -> tuple[Any, ...]:
+        """Everything with weights: the denoising network, the autoencoder, the text encoders."""
+        return (self.unet, self.vae, *(encoder for encoder, _ in self.encoders))
 
     @property
     def base(self) -> str:

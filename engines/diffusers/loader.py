@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from engines.diffusers.batches import is_out_of_memory
-from engines.diffusers.checkpoint import Checkpoint
+from engines.diffusers.checkpoint import Checkpoint, Parts
 from engines.diffusers.devices import DeviceRules
 from engines.diffusers.folders import read_json
 from engines.diffusers.headers import BrokenFileError, in_short
@@ -79,7 +79,7 @@ class Loader:
         """Bytes that the loaded models take."""
         return sum(one.bytes for one in self._loaded.values())
 
-    def _read(self, shelved: Shelved, rung: Rung) -> Checkpoint:
+    def _read(self, shelved: Shelved, rung: Rung) -> Parts:
         if shelved.path.is_dir():
             return load_folder(shelved, rung=rung, device=self._device)
         decoder = decoder_dtype(shelved.info.base, rung, upcast=True)
@@ -89,16 +89,18 @@ class Loader:
 
     def _load(self, shelved: Shelved, rung: Rung) -> Checkpoint:
         try:
-            checkpoint = self._read(shelved, rung)
+            parts = self._read(shelved, rung)
         except Exception as error:
             if is_out_of_memory(error):
                 raise
             # Files can be wrong in more ways than the libraries have errors for.
             detail = f"{shelved.info.name}: {in_short(error)}"
             raise InvalidSpecError(detail, field="model") from error
-        for part in (checkpoint.unet, checkpoint.vae):
+        checkpoint = Checkpoint(shelved=shelved, rung=rung, device=self._device, **parts)
+        for part in checkpoint.networks:
             part.requires_grad_(requires_grad=False)
             part.eval()
+        for part in (checkpoint.unet, checkpoint.vae):
             if self._rules.channels_last:
                 part.to(memory_format=torch.channels_last)
             make_wrappable(part, checkpoint.seams)
@@ -139,7 +141,7 @@ def synchronize(device: torch.device) -> None:
             pass
 
 
-def load_folder(shelved: Shelved, *, rung: Rung, device: torch.device) -> Checkpoint:
+def load_folder(shelved: Shelved, *, rung: Rung, device: torch.device) -> Parts:
     """Load a model folder in diffusers' layout.
 
     Raises:
@@ -160,18 +162,12 @@ def load_folder(shelved: Shelved, *, rung: Rung, device: torch.device) -> Checkp
         if shelved.vae is None
         else load_vae(shelved.vae, like=own, dtype=decoder)
     ).to(device)
-    encoders = _encoders(folder, index, rung=rung, device=device)
-    parts = (unet, vae, *(encoder for encoder, _ in encoders))
-    return Checkpoint(
-        shelved=shelved,
-        rung=rung,
-        device=device,
+    return Parts(
         unet=unet,
         vae=vae,
-        encoders=encoders,
+        encoders=_encoders(folder, index, rung=rung, device=device),
         scheduler_config=read_json(folder / "scheduler" / "scheduler_config.json"),
         zeros_for_empty=bool(index.get("force_zeros_for_empty_prompt", False)),
-        bytes=sum(p.numel() * p.element_size() for part in parts for p in part.parameters()),
     )
 
 
@@ -204,8 +200,7 @@ def _encoders(
                 variant=variant,
             )
         tokenizer = transformers.CLIPTokenizer.from_pretrained(folder / f"tokenizer{suffix}")
-        encoder.requires_grad_(requires_grad=False)
-        found.append((encoder.to(device).eval(), tokenizer))
+        found.append((encoder.to(device), tokenizer))
     if not found:
         raise BrokenFileError("it has no text encoder")
     return tuple(found)

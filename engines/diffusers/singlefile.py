@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from engines.diffusers.checkpoint import Checkpoint
+from engines.diffusers.checkpoint import Parts
 from engines.diffusers.headers import BrokenFileError
 from engines.diffusers.library import Library, Shelved
 from engines.diffusers.parts import load_vae
@@ -13,7 +13,7 @@ from engines.diffusers.precision import Rung
 
 def load_file(
     shelved: Shelved, *, library: Library, rung: Rung, decoder: torch.dtype, device: torch.device
-) -> Checkpoint:
+) -> Parts:
     """Load a single file.
 
     The file holds weights alone. Tokenizer and shapes come from a model folder of the same
@@ -48,19 +48,12 @@ def load_file(
         dtype=rung.network,
         **more,
     )
-    encoders = _encoders(pipeline, device)
-    unet, vae = pipeline.unet.to(device), pipeline.vae.to(device=device, dtype=decoder)
-    parts = (unet, vae, *(encoder for encoder, _ in encoders))
-    return Checkpoint(
-        shelved=shelved,
-        rung=rung,
-        device=device,
-        unet=unet,
-        vae=vae,
-        encoders=encoders,
+    return Parts(
+        unet=pipeline.unet.to(device),
+        vae=pipeline.vae.to(device=device, dtype=decoder),
+        encoders=_encoders(pipeline, device),
         scheduler_config=dict(pipeline.scheduler.config),
         zeros_for_empty=bool(getattr(pipeline.config, "force_zeros_for_empty_prompt", False)),
-        bytes=sum(p.numel() * p.element_size() for part in parts for p in part.parameters()),
     )
 
 
@@ -74,7 +67,5 @@ def _encoders(pipeline: Any, device: torch.device) -> tuple[tuple[Any, Any], ...
         for part in ("", "_2")
     ]
     return tuple(
-        (encoder.to(device).requires_grad_(requires_grad=False).eval(), tokenizer)
-        for encoder, tokenizer in pairs
-        if encoder is not None
+        (encoder.to(device), tokenizer) for encoder, tokenizer in pairs if encoder is not None
     )

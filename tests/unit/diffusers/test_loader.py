@@ -1,0 +1,50 @@
+"""Which models stay on the device, by what they take there."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from engines.diffusers import DiffusersEngine
+from tests.fakes.drawing import SPEC, draw
+
+MakeEngine = Callable[..., DiffusersEngine]
+
+SMALL, BIG = SPEC, replace(SPEC, model="tiny-sdxl")
+
+
+async def loaded(engine: DiffusersEngine) -> set[str]:
+    return {model.name for model in await engine.models() if model.loaded}
+
+
+async def needed(engine: DiffusersEngine) -> int:
+    """Bytes that must be free for both models, as the files of the second one have it."""
+    await draw(engine, SMALL)
+    held = await engine.call(lambda studio: studio.loader.held)
+    [big] = [model for model in await engine.models() if model.name == BIG.model]
+    await engine.release_memory()
+    return held + (big.size_bytes or 0)
+
+
+async def test_a_model_takes_what_its_weights_take(
+    make_engine: MakeEngine, models_dir: Path
+) -> None:
+    engine = make_engine()
+    await draw(engine, SMALL)
+    weights = [load_file(file) for file in (models_dir / SMALL.model).rglob("*.safetensors")]
+    assert len(weights) == 3
+    sizes = [tensor.nbytes for network in weights for tensor in network.values()]
+    assert await engine.call(lambda studio: studio.loader.held) == sum(sizes)
+
+
+@pytest.mark.parametrize(("short", "left"), [(0, {SMALL.model, BIG.model}), (1, {BIG.model})])
+async def test_the_least_recently_used_model_leaves_when_the_next_does_not_fit(
+    make_engine: MakeEngine, short: int, left: set[str]
+) -> None:
+    enough = await needed(make_engine())
+    engine = make_engine(memory_gib=(enough - short) / 2**30)
+    await draw(engine, SMALL)
+    await draw(engine, BIG)
+    assert await loaded(engine) == left
