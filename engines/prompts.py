@@ -1,4 +1,4 @@
-"""The prompt notation that A1111 made common, read into plain values for engines that lack it.
+"""The prompt notation that A1111 made common, read into plain values.
 
 `(word)` weighs 1.1, `[word]` 1/1.1, `(word:1.3)` as written; brackets nest, a backslash takes a
 bracket as itself, an open bracket without a partner reaches to the end, and `<lora:name:0.8>`

@@ -9,8 +9,9 @@ import torch
 from engines.diffusers.checkpoint import Checkpoint
 from engines.diffusers.conditioning import Conditioning
 from engines.diffusers.plan import Pass
-from engines.diffusers.prompts import Window, parse_prompt, windows
+from engines.diffusers.windows import Window, windows
 from engines.errors import InvalidSpecError
+from engines.prompts import parse_prompt
 from engines.spec import GenerationSpec, Lora
 
 _CACHED = 64

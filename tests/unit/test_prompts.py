@@ -28,10 +28,17 @@ from engines.spec import Lora
         ("time 10:30", [("time 10:30", 1.0)]),
         ("ratio 3:2) wide", [("ratio 3:2) wide", 1.0)]),
         ("(down:-0.5)", [("down", -0.5)]),
+        ("(cat:0)", [("cat", 0.0)]),
+        ("(cat:1.2.3)", [("cat:1.2.3", 1.1)]),
     ],
 )
 def test_weights(prompt: str, fragments: list[tuple[str, float]]) -> None:
     assert parse_prompt(prompt) == tuple(Fragment(*fragment) for fragment in fragments)
+
+
+@given(st.text(alphabet="ab ,.:", max_size=60))
+def test_plain_text_stays_as_it_is(prompt: str) -> None:
+    assert parse_prompt(prompt) == (Fragment(prompt),)
 
 
 @given(st.text(alphabet="ab ([:1.2])\\"))
