@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engines.diffusers.furnishing import Furnishing
 from engines.diffusers.mailbox import Died
@@ -31,7 +31,7 @@ class DrawingThread:
         self._furnishing = furnishing
         self._condition = threading.Condition()
         self._orders: list[Order] = []
-        self._calls: list[Callable[[Studio], None]] = []
+        self._calls: list[tuple[Callable[[Studio], Any], Future[Any]]] = []
         self._changed = False
         self._closing = False
         self._ended = False
@@ -72,16 +72,9 @@ class DrawingThread:
             EngineDownError: the thread has ended.
         """
         answer: Future[_T] = Future()
-
-        def act_and_answer(studio: "Studio") -> None:
-            try:
-                answer.set_result(act(studio))
-            except Exception as error:  # noqa: BLE001
-                answer.set_exception(error)
-
         with self._condition:
             self._require_open()
-            self._calls.append(act_and_answer)
+            self._calls.append((act, answer))
         self.wake()
         return answer
 
@@ -131,8 +124,13 @@ class DrawingThread:
             calls, self._calls = self._calls, []
         for order in orders:
             runner.admit(order)
-        for act in calls:
-            act(studio)
+        for act, answer in calls:
+            if not answer.set_running_or_notify_cancel():
+                continue
+            try:
+                answer.set_result(act(studio))
+            except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
+                answer.set_exception(error)
 
     def _wait(self) -> None:
         with self._condition:
@@ -142,7 +140,10 @@ class DrawingThread:
         with self._condition:
             self._ended = True
             orders, self._orders = self._orders, []
-            self._calls.clear()
+            calls, self._calls = self._calls, []
         for order in orders:
             order.mailbox.post(Died(self._reason))
             order.freed.set_result(None)
+        for _, answer in calls:
+            if answer.set_running_or_notify_cancel():
+                answer.set_exception(self._reason)
