@@ -1,58 +1,60 @@
 """Calls to the drawing thread: each is answered, whatever becomes of its asker or of the thread."""
 
-import asyncio
-import threading
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 import torch
 
 from engines.diffusers.studio import Studio
+from engines.diffusers.thread import DrawingThread
 from engines.errors import EngineDownError
 from tests.unit.diffusers.conftest import MakeEngine
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 """A call that is lost is never answered; without an end the test would never fail."""
 
 
-class Occupied:
-    """Keeps the drawing thread busy until the test lets it go."""
-
-    def __init__(self) -> None:
-        self.begun, self._go = threading.Event(), threading.Event()
-
-    def __call__(self, _: Studio) -> None:
-        self.begun.set()
-        self._go.wait()
-
-    def end(self) -> None:
-        """Let the thread go on."""
-        self._go.set()
+@pytest.fixture
+def thread(make_engine: MakeEngine) -> Iterator[DrawingThread]:
+    """A thread that has not begun yet, so that it finds what was asked of it meanwhile."""
+    thread = DrawingThread(name="drawing", furnishing=make_engine()._furnishing)
+    yield thread
+    thread.close()
 
 
-async def test_who_gives_up_a_call_ends_nothing_for_others(make_engine: MakeEngine) -> None:
-    engine, occupied = make_engine(), Occupied()
-    first = asyncio.ensure_future(engine.call(occupied))
-    await asyncio.to_thread(occupied.begun.wait)
-    given_up = asyncio.ensure_future(engine.release_memory())
-    after = asyncio.ensure_future(engine.call(lambda studio: studio.device.type))
-    await asyncio.sleep(0)
-    given_up.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await given_up
-    occupied.end()
-    await first
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        assert await after == "cpu"
+def device(studio: Studio) -> str:
+    return studio.device.type
 
 
-async def test_a_call_that_the_thread_cannot_answer_any_more_is_refused(
-    make_engine: MakeEngine,
-) -> None:
-    engine = make_engine()
-    engine._furnishing = replace(engine._furnishing, device="cuda")
+def test_who_gives_up_a_call_ends_nothing_for_others(thread: DrawingThread) -> None:
+    assert thread.call(device).cancel()
+    after = thread.call(device)
+    thread.start()
+    assert after.result(PATIENCE_SECONDS) == "cpu"
+
+
+def test_a_call_that_fails_ends_nothing_for_others(thread: DrawingThread) -> None:
+    def fail(_: Studio) -> None:
+        raise ValueError("as the test wants")
+
+    failing, after = thread.call(fail), thread.call(device)
+    thread.start()
+    assert after.result(PATIENCE_SECONDS) == "cpu"
+    with pytest.raises(ValueError, match="as the test wants"):
+        failing.result(0)
+
+
+def test_a_thread_that_ends_refuses_what_it_was_still_asked(make_engine: MakeEngine) -> None:
     if torch.cuda.is_available():
         pytest.skip("the device is there")
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        with pytest.raises(EngineDownError, match="cuda is not there"):
-            await engine.call(lambda studio: studio.device.type)
+    furnishing = replace(make_engine()._furnishing, device="cuda")
+    thread = DrawingThread(name="drawing", furnishing=furnishing)
+    given_up, asked = thread.call(device), thread.call(device)
+    assert given_up.cancel()
+    thread.start()
+    with pytest.raises(EngineDownError, match="cuda is not there"):
+        asked.result(PATIENCE_SECONDS)
+    with pytest.raises(EngineDownError, match="cuda is not there"):
+        thread.call(device)
+    thread.close()
