@@ -17,13 +17,13 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from ops.bench.quantile import quantile
 from tests.contract.llama import Llama
 from tests.journey.running import Client, Service, client_of, told
 
@@ -82,12 +82,6 @@ MODES = (
     Mode("built-in model, parked", "diffusers", side=128),
     Mode("test cards, plain mutex", "whole"),
 )
-
-
-def quantile(values: Sequence[float], share: float) -> float:
-    """Return the nearest-rank quantile."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 async def first_token_ms(client: Client) -> float:
