@@ -13,6 +13,9 @@ from scheduler.ports import Clock, Journal
 from scheduler.table import JobTable
 from scheduler.uploads import Uploads
 
+AGAIN_SECONDS = 5.0
+"""The journal is read again so long after it could not be."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -43,32 +46,30 @@ class Leftovers:
         self._clock = clock
         self._enqueue = enqueue
         self._behind: list[JobId] = []
+        self._until = 0
         self._reading = True
         self._done = asyncio.Event()
 
-    async def start(self) -> int:
-        """Take up what was drawing; return up to which number there are jobs.
+    async def start(self) -> None:
+        """Take up what was drawing, and count the rest.
 
         Nothing may be drawn before that: a crash now would count against those jobs once more.
         """
-        counts, until = self._table.counts, await self._journal.last_number()
+        counts, self._until = self._table.counts, await self._journal.last_number()
         self.unread = sum(counts.get(state, 0) for state in ("running", "queued", "storing"))
-        await self._read("running", until)
-        return until
+        await self._read("running")
 
-    async def run(self, until: int) -> None:
-        """Take up the rest; then let those wait who came meanwhile."""
-        try:
-            for state in ("queued", "storing"):
-                await self._read(state, until)
-            self._done.set()
-        except Exception:  # noqa: BLE001 - the service goes on with what was read
-            _log.exception("not all that the journal left over could be read")
-        self._reading, self.unread = False, 0
-        for job_id in self._behind:
-            with suppress(JobNotFoundError):
-                self._enqueue(self._table[job_id])
-        self._behind.clear()
+    async def run(self) -> None:
+        """Take up the rest, however often that takes; then let those wait who came meanwhile.
+
+        They wait no longer than for the first reading, whether that succeeds or not.
+        """
+        while not await self._read_rest():
+            self._let_in()
+            await asyncio.sleep(AGAIN_SECONDS)
+        self._let_in()
+        self.unread = 0
+        self._done.set()
 
     async def taken_up(self) -> None:
         """Return when every job has been taken up."""
@@ -92,9 +93,27 @@ class Leftovers:
             self._take_up(job)
         return self._table.newest(job)
 
-    async def _read(self, state: str, until: int) -> None:
+    async def _read_rest(self) -> bool:
+        """Read what waits; False if the journal could not be read to its end."""
+        try:
+            for state in ("queued", "storing"):
+                await self._read(state)
+        except Exception:  # noqa: BLE001 - the service goes on with what was read
+            _log.exception("not all that the journal left over could be read; it is tried again")
+            return False
+        return True
+
+    def _let_in(self) -> None:
+        """Let those wait for their engines who came while the journal was read."""
+        self._reading = False
+        for job_id in self._behind:
+            with suppress(JobNotFoundError):
+                self._enqueue(self._table[job_id])
+        self._behind.clear()
+
+    async def _read(self, state: str) -> None:
         """Take up the jobs in one state."""
-        async for jobs in self._journal.unfinished(state, until=until):
+        async for jobs in self._journal.unfinished(state, until=self._until):
             for job in jobs:
                 self._take_up(job)
 
@@ -102,7 +121,8 @@ class Leftovers:
         """Put a job from before the restart where it belongs, unless it is there already."""
         if job.id in self._table:
             return
-        self.unread -= 1
+        if job.number <= self._until:  # else it is just being accepted, and was never counted
+            self.unread -= 1
         self._table.restore(job)
         known, now = job.engine in self._engines, self._clock.now()
         if outcome := after_restart(job, engine_known=known, now=now):

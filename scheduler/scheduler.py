@@ -102,8 +102,8 @@ class Scheduler:
         await self._intake.start()
         await self.table.start()
         self._dispatch.hold(await self._journal.paused())
-        until = await self._leftovers.start()
-        loops = (self._dispatch.run(), self._uploads.run(), self._leftovers.run(until))
+        await self._leftovers.start()
+        loops = (self._dispatch.run(), self._uploads.run(), self._leftovers.run())
         self._loops = [asyncio.create_task(loop) for loop in loops]
 
     async def taken_up(self) -> None:

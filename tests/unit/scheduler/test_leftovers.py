@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from engines.fake import FakeEngine
-from scheduler.errors import QueueFullError
+from scheduler import leftovers
+from scheduler.errors import QueueFullError, StoreDownError
 from scheduler.intake import Limits
 from scheduler.job import Cancelled, Job, JobId, Queued, Running, Succeeded
 from scheduler.outcome import MAX_CRASHES
@@ -23,20 +24,35 @@ MANY = 150
 
 
 class SlowJournal(journal.Journal):
-    """Lets queued jobs be read when the test says so; may fail after the first portion."""
+    """Lets queued jobs be read when the test says so."""
 
-    def __init__(self, database: Database, *, gate: asyncio.Event, fails: bool = False) -> None:
+    def __init__(self, database: Database, *, gate: asyncio.Event) -> None:
         super().__init__(database)
         self._gate = gate
-        self._fails = fails
 
     async def unfinished(self, state: str, *, until: int) -> AsyncIterator[Sequence[Job]]:
         async for jobs in super().unfinished(state, until=until):
             if state == "queued":
                 await self._gate.wait()
             yield jobs
-            if self._fails:
-                raise RuntimeError("as the test wants")
+
+
+class TornJournal(journal.Journal):
+    """Breaks off after the first portion of queued jobs, until the test `mends` it."""
+
+    def __init__(self, database: Database, *, broken: asyncio.Event, mends: asyncio.Event) -> None:
+        super().__init__(database)
+        self._broken = broken
+        self._mends = mends
+
+    async def unfinished(self, state: str, *, until: int) -> AsyncIterator[Sequence[Job]]:
+        if self._broken.is_set():
+            await self._mends.wait()
+        async for jobs in super().unfinished(state, until=until):
+            yield jobs
+            if state == "queued" and not self._broken.is_set():
+                self._broken.set()
+                raise StoreDownError("as the test wants")
 
 
 @pytest.fixture
@@ -161,16 +177,42 @@ async def test_a_stop_does_not_wait_for_what_is_unread(tmp_path: Path, gate: asy
             await parts.until(job_id, Succeeded)
 
 
-async def test_a_journal_that_fails_half_way_stops_nobody_who_comes(
-    tmp_path: Path, gate: asyncio.Event, caplog: pytest.LogCaptureFixture
+async def test_what_could_not_be_read_is_known_and_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await leave(tmp_path, MANY)
-    failing = partial(SlowJournal, gate=gate, fails=True)
-    async with a_scheduler(tmp_path, journal_on=failing, taken_up=False) as parts:
-        new = await parts.submit()
-        gate.set()
-        await parts.until(new, Succeeded)
+    monkeypatch.setattr(leftovers, "AGAIN_SECONDS", 0.0)
+    left = await leave(tmp_path, MANY, paused=True)
+    broken, mends, engine = asyncio.Event(), asyncio.Event(), FakeEngine()
+    torn = partial(TornJournal, broken=broken, mends=mends)
+    async with a_scheduler(tmp_path, engine, journal_on=torn, taken_up=False) as parts:
+        scheduler = parts.scheduler
+        before = await parts.submit()
+        await broken.wait()
+        after = await parts.submit()
+        assert left[-1] not in scheduler.table
+        assert (scheduler.queued, scheduler.waiting) == (MANY + 2, MANY + 2)
+        for new in (before, after):
+            assert scheduler.position(scheduler.table[new]) is not None
+        await scheduler.pause(left[-1], paused=True)
+        assert isinstance((await scheduler.cancel(left[-2])).status, Cancelled)
+        assert (scheduler.queued, scheduler.waiting) == (MANY + 1, MANY)
+        mends.set()
+        await scheduler.taken_up()
+        assert (scheduler.queued, scheduler.waiting) == (MANY + 1, MANY)
+        await scheduler.pause_all(paused=False)
+        for job_id in (*left[:-2], before, after):
+            await parts.until(job_id, Succeeded)
+        assert scheduler.table[left[-1]].status == Queued(paused=True)
+        assert engine.drawn == MANY
     assert "not all that the journal left over could be read" in caplog.text
+
+
+async def test_who_was_never_counted_is_not_counted_down(tmp_path: Path) -> None:
+    async with a_scheduler(tmp_path) as parts:
+        job = an_ask().job(number=7, now=NOW, highres_cost=1.0)
+        await parts.journal.add(job)
+        await parts.scheduler.pause(job.id, paused=True)
+        assert (parts.scheduler.queued, parts.scheduler.waiting) == (1, 0)
 
 
 async def test_a_damaged_row_costs_no_other_job_its_place(
@@ -188,4 +230,5 @@ async def test_a_damaged_row_costs_no_other_job_its_place(
     async with a_scheduler(tmp_path) as parts:
         for job_id in (left[0], left[2]):
             await parts.until(job_id, Succeeded)
+        assert (parts.scheduler.queued, parts.scheduler.waiting) == (0, 0)
     assert "cannot be read" in caplog.text
