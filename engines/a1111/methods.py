@@ -43,9 +43,12 @@ def find_method(wanted: str, stock: Stock) -> Method:
     if ours is None:
         return _own(wanted, stock)
     if stock.schedulers:
-        return Method(_sampler(ours.sampler, stock), _scheduler(ours.scheduler, stock))
+        return Method(
+            _required("sampler", ours.sampler, stock.samplers),
+            _required("scheduler", ours.scheduler, stock.schedulers),
+        )
     karras = f"{ours.sampler} Karras" if ours.scheduler == "Karras" else ours.sampler
-    return Method(_sampler(karras, stock), "")
+    return Method(_required("sampler", karras, stock.samplers), "")
 
 
 def _own(wanted: str, stock: Stock) -> Method:
@@ -58,25 +61,14 @@ def _own(wanted: str, stock: Stock) -> Method:
             return Method(found, AUTOMATIC if stock.schedulers else "")
         if found and (schedule := _named(scheduler, stock.schedulers)):
             return Method(found, schedule)
-    return Method(_sampler(wanted, stock), "")
+    return Method(_required("sampler", wanted, stock.samplers), "")
 
 
-def _sampler(name: str, stock: Stock) -> str:
-    found = _named(name, stock.samplers)
+def _required(kind: str, name: str, known: Mapping[str, tuple[str, ...]]) -> str:
+    found = _named(name, known)
     if found is None:
         raise InvalidSpecError(
-            f"the server has no sampler {name!r}; it has {', '.join(stock.samplers)}",
-            field="sampler",
-        )
-    return found
-
-
-def _scheduler(name: str, stock: Stock) -> str:
-    found = _named(name, stock.schedulers)
-    if found is None:
-        raise InvalidSpecError(
-            f"the server has no scheduler {name!r}; it has {', '.join(stock.schedulers)}",
-            field="sampler",
+            f"the server has no {kind} {name!r}; it has {', '.join(known)}", field="sampler"
         )
     return found
 

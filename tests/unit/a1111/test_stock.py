@@ -1,5 +1,6 @@
 """Names, and what a server's listings say."""
 
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -81,6 +82,12 @@ def test_a_sampler_that_would_fall_back_in_silence_is_refused(wanted: str) -> No
         find_method(wanted, STOCK)
     assert caught.value.field == "sampler"
     assert caught.value.code == "invalid_spec"
+
+
+def test_a_schedule_that_the_server_lacks_is_refused() -> None:
+    bare = replace(STOCK, schedulers={"Automatic": (), "Uniform": ()})
+    with pytest.raises(InvalidSpecError, match="no scheduler 'Karras'; it has Automatic, Uniform"):
+        find_method("dpmpp_2m_karras", bare)
 
 
 def test_every_sampler_of_ours_has_a_translation() -> None:
