@@ -115,7 +115,10 @@ class Dispatch:
         self.paused = True
         self._probes.cancel()
         foreseen = {job_id: requeued(self._table[job_id], "shutdown") for job_id in self._current}
-        await asyncio.gather(*(self._table.foresee(*one) for one in foreseen.items()))
+        try:
+            await asyncio.gather(*(self._table.foresee(*one) for one in foreseen.items()))
+        except StoreDownError as error:
+            _log.error("a kill from now on may count as a crash of what runs: %s", error)
 
     async def drain(self, seconds: float) -> None:
         """Let running jobs end for a while, then send them back to the queue."""

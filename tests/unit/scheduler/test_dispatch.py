@@ -170,6 +170,22 @@ async def test_a_journal_that_cannot_be_written_costs_no_job(tmp_path: Path) -> 
         assert (job.status.kind, job.attempts) == ("succeeded", 0)
 
 
+async def test_a_journal_that_cannot_be_written_keeps_nobody_from_stopping(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with a_scheduler(tmp_path) as parts:
+        job_id = await parts.submit("[fail hang]")
+        await parts.until(job_id, Running)
+        connection = await parts.database.write(lambda connection: connection)
+        connection.execute("PRAGMA query_only = ON")
+        with parts.scheduler.events.subscribe() as news:
+            await parts.scheduler.stop(grace_seconds=0.0)
+            kinds = [event.job.status.kind async for event in news]
+        assert kinds == ["queued"]
+        assert parts.scheduler.table[job_id].status == Queued(again=True, reason="shutdown")
+    assert "may count as a crash" in caplog.text
+
+
 async def test_a_picture_that_only_waits_for_the_store_needs_no_engine(tmp_path: Path) -> None:
     async with a_scheduler(tmp_path) as parts:
         job = an_ask().job(number=1, now=SystemClock().now(), highres_cost=64.0)
