@@ -65,6 +65,7 @@ class Runner:
         self._shares_done: dict[int, float] = {}
         self._latest: dict[int, Progress] = {}
         self._spooled = False
+        self._unknown = False
         self._paused = False
 
     @property
@@ -89,14 +90,13 @@ class Runner:
         """
         was = self._job.status
         tickets = was.tickets if isinstance(was, Queued) else {}
-        running = Running(self._clock.now(), paused=self._paused, tickets=tickets)
-        await self._table.advance(self._job.id, running)
-        found = await self._images.find(self._job) if isinstance(was, Queued) and was.again else ()
-        self._artifacts = {a.index: a for a in found if a is not None}
-        # What was found may lie in the spool still: only an upload that succeeds proves it stored.
-        self._spooled = bool(self._artifacts)
-        self._missing = deque(i for i in range(self._job.count) if i not in self._artifacts)
+        self._unknown = isinstance(was, Queued) and was.again
         try:
+            running = Running(self._clock.now(), paused=self._paused, tickets=tickets)
+            await self._table.advance(self._job.id, running)
+            if self._unknown:
+                await self._find()
+            self._missing = deque(i for i in range(self._job.count) if i not in self._artifacts)
             if self._missing:
                 await self._draw_missing()
         except BaseException:
@@ -106,6 +106,14 @@ class Runner:
         if self._spooled:
             return Storing(self._clock.now(), artifacts=artifacts)
         return Succeeded(artifacts, self._clock.now())
+
+    async def _find(self) -> None:
+        """Find out which pictures earlier runs drew."""
+        found = await self._images.find(self._job)
+        self._artifacts |= {artifact.index: artifact for artifact in found if artifact is not None}
+        # What was found may lie in the spool still: only an upload that succeeds proves it stored.
+        self._spooled |= bool(self._artifacts)
+        self._unknown = False
 
     async def _draw_missing(self) -> None:
         """Draw on our seat, and on spare ones while there are some."""
@@ -224,9 +232,8 @@ class Runner:
                 self._artifacts[index] = await put
             except StoreError as error:
                 self._spooled |= isinstance(error, StoreDownError)
-        if self._spooled:
-            found = await self._images.find(self._job)
-            self._artifacts |= {a.index: a for a in found if a is not None}
+        if self._spooled or self._unknown:
+            await self._find()
         status = self._table[self._job.id].status
         artifacts = tuple(self._artifacts[index] for index in sorted(self._artifacts))
         if isinstance(status, Running) and artifacts != status.artifacts:

@@ -222,6 +222,28 @@ async def test_a_cancel_is_durable_when_it_is_answered(tmp_path: Path) -> None:
         assert isinstance((await parts.journal.get(job_id)).status, Cancelled)
 
 
+async def test_a_cancel_at_the_very_beginning_lists_what_was_stored_before(tmp_path: Path) -> None:
+    async with a_scheduler(tmp_path) as parts:
+        ask = an_ask("[fail hang]", count=2)
+        job = ask.job(number=1, now=SystemClock().now(), highres_cost=64.0)
+        drawn = Picture(png=a_card(width=64, height=64, seed=1), width=64, height=64, seed=1)
+        artifact = await parts.images.put(job, 0, drawn)
+        await parts.journal.add(replace(job, status=Queued(again=True)))
+        await parts.journal.pause(True)
+    async with a_scheduler(tmp_path) as parts:
+        blocked = threading.Event()
+        writing = parts.database.write(lambda _: blocked.wait())
+        parts.scheduler._dispatch.hold(False)
+        await parts.until(job.id, Running)
+        cancel = asyncio.create_task(parts.scheduler.cancel(job.id))
+        await asyncio.sleep(0)
+        blocked.set()
+        await asyncio.gather(cancel, writing)
+        status = (await parts.journal.get(job.id)).status
+        assert isinstance(status, Cancelled)
+        assert status.artifacts == (artifact,)
+
+
 class Forgetful(FakeEngine):
     """Does not know for a moment what it can do."""
 
