@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from engines.base import Feature, Picture, Progress
+from engines.base import Feature, Picture
 from engines.errors import BadPictureError, EngineError, LostError
 from tests.contract.engines import BENCHES, CODES, HTTP, Bench, Server, open_bench
+from tests.fakes.drawing import Updates, drain, first_step
 from tests.fakes.stage import Flaw, Phase
 from tests.fakes.turn import FreeTurn
-
-Updates = AsyncGenerator[Progress | Picture]
 
 every_engine = pytest.mark.parametrize("bench", list(BENCHES), indirect=True)
 http_engines = pytest.mark.parametrize("bench", list(HTTP), indirect=True)
@@ -39,24 +38,10 @@ def server(bench: Bench) -> Server:
     return bench.server
 
 
-async def drain(updates: Updates) -> tuple[list[Progress], list[Picture]]:
-    """Pull everything out of a drawing."""
-    progress, pictures = [], []
-    async with aclosing(updates):
-        async for update in updates:
-            match update:
-                case Progress():
-                    progress.append(update)
-                case Picture():
-                    pictures.append(update)
-    return progress, pictures
-
-
 async def draw(bench: Bench, turn: FreeTurn | None = None) -> Picture:
     """Draw the bench's picture on its engine."""
-    _, pictures = await drain(bench.engine.generate(bench.spec, turn or FreeTurn()))
-    assert len(pictures) == 1
-    return pictures[0]
+    [picture], _ = await drain(bench.engine.generate(bench.spec, turn or FreeTurn()))
+    return picture
 
 
 async def draw_to_the_end(bench: Bench, turn: FreeTurn) -> tuple[Picture, int]:
@@ -71,11 +56,8 @@ async def draw_to_the_end(bench: Bench, turn: FreeTurn) -> tuple[Picture, int]:
 async def begin(bench: Bench, turn: FreeTurn) -> Updates:
     """Draw until the first step has been reported."""
     updates = bench.engine.generate(bench.spec, turn)
-    async for update in updates:
-        assert isinstance(update, Progress)
-        if update.phase == "drawing" and update.step:
-            return updates
-    pytest.fail("no step was ever reported")
+    await first_step(updates)
+    return updates
 
 
 def colours(picture: Picture) -> bytes:
@@ -88,7 +70,7 @@ def colours(picture: Picture) -> bytes:
 
 @every_engine
 async def test_progress_never_falls_and_ends_at_one_picture(bench: Bench) -> None:
-    progress, pictures = await drain(bench.engine.generate(bench.spec, FreeTurn()))
+    pictures, progress = await drain(bench.engine.generate(bench.spec, FreeTurn()))
     drawing = [p for p in progress if p.phase == "drawing"]
     assert drawing, "nothing was reported while it drew"
     assert [p.step for p in drawing] == sorted(p.step for p in drawing)
@@ -136,7 +118,7 @@ async def test_nothing_is_drawn_before_the_turn_is_given(bench: Bench) -> None:
     assert not drawing.done()
     assert not bench.busy()
     turn.open()
-    _, pictures = await drawing
+    pictures, _ = await drawing
     assert len(pictures) == 1
 
 

@@ -5,7 +5,6 @@ import io
 import json
 import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from engines.invokeai.schema import read_schema
 from engines.invokeai.work import PATIENCE
 from engines.spec import Control, GenerationSpec, Hires, InputRef, Lora, Tiling, Upscale
 from tests.contract.invokeai_server import VERSION, RealInvokeAi
+from tests.fakes.drawing import draw, first_step
 from tests.fakes.invokeai_graphs import NODES, RECORDED
 from tests.fakes.turn import FreeTurn
 
@@ -96,29 +96,11 @@ async def client(invokeai: RealInvokeAi) -> AsyncIterator[Client]:
     await client.aclose()
 
 
-async def draw(
-    engine: InvokeAiEngine, spec: GenerationSpec, turn: FreeTurn | None = None
-) -> tuple[list[Progress], Picture]:
-    progress, pictures = [], []
-    async with aclosing(engine.generate(spec, turn or FreeTurn())) as updates:
-        async for update in updates:
-            match update:
-                case Progress():
-                    progress.append(update)
-                case Picture():
-                    pictures.append(update)
-    [picture] = pictures
-    return progress, picture
-
-
 async def begin(engine: InvokeAiEngine, turn: FreeTurn) -> AsyncGenerator[Progress | Picture]:
     """Draw a long picture until it has taken a step."""
     updates = engine.generate(LONG, turn)
-    async for update in updates:
-        assert isinstance(update, Progress)
-        if update.phase == "drawing" and update.step:
-            return updates
-    pytest.fail("it never took a step")
+    await first_step(updates)
+    return updates
 
 
 def opened(png: bytes) -> Image.Image:
@@ -166,7 +148,7 @@ async def test_models_of_every_kind_are_listed(engine: InvokeAiEngine) -> None:
 
 
 async def test_a_picture_comes_with_rising_progress_and_previews(engine: InvokeAiEngine) -> None:
-    progress, picture = await draw(engine, replace(SPEC, seed=100))
+    picture, progress = await draw(engine, replace(SPEC, seed=100))
     assert (picture.width, picture.height, picture.seed) == (64, 64, 100)
     assert picture.shortfalls == ()
     assert str(picture.facts["model_hash"]).startswith("blake3:")
@@ -181,9 +163,9 @@ async def test_a_picture_comes_with_rising_progress_and_previews(engine: InvokeA
 
 
 async def test_the_seed_alone_decides_the_picture(engine: InvokeAiEngine) -> None:
-    _, first = await draw(engine, SPEC)
-    _, again = await draw(engine, SPEC)
-    _, other = await draw(engine, SPEC.picture(1))
+    first, _ = await draw(engine, SPEC)
+    again, _ = await draw(engine, SPEC)
+    other, _ = await draw(engine, SPEC.picture(1))
     assert pixels(first) == pixels(again)
     assert pixels(first) != pixels(other)
 
@@ -214,7 +196,7 @@ async def test_every_wish_changes_the_picture(
     image = inputs.keep(card(width=80, height=48, seed=3), field="init_image")
     mask = inputs.keep(_half_white(), field="mask")
     spec = replace(SPEC, **wishes(image, mask)[wish])
-    _, picture = await draw(engine, spec)
+    picture, _ = await draw(engine, spec)
     assert (picture.width, picture.height) == spec.output_size
     assert picture.shortfalls == ()
     seen = pixels(picture)
@@ -226,7 +208,7 @@ async def test_a_mask_protects_what_is_black(engine: InvokeAiEngine, inputs: Inp
     image = inputs.keep(card(width=64, height=64, seed=3), field="init_image")
     mask = inputs.keep(_half_white(), field="mask")
     spec = replace(SPEC, init_image=image, mask=mask, strength=1.0)
-    _, picture = await draw(engine, spec)
+    picture, _ = await draw(engine, spec)
     drawn, original = opened(picture.png), opened(inputs.read(image))
     protected, free = (0, 0, 24, 64), (40, 0, 64, 64)
     assert drawn.crop(protected).tobytes() == original.crop(protected).tobytes()
@@ -348,7 +330,7 @@ async def test_closing_returns_when_the_worker_is_free(
     item = await client.item(await item_of(client, turn))
     assert item is not None
     assert (item.status, item.images) == ("canceled", {})
-    _, picture = await draw(engine, SPEC)
+    picture, _ = await draw(engine, SPEC)
     assert picture.seed == SPEC.seed
 
 
@@ -363,12 +345,12 @@ async def test_after_a_restart_of_ours_the_drawing_is_found_again(
             break
     heir = make(invokeai, inputs)
     after = FreeTurn(ticket=turn.ticket)
-    progress, picture = await draw(heir, spec, after)
+    picture, progress = await draw(heir, spec, after)
     assert picture.seed == spec.seed
     assert any(update.phase == "drawing" and 0 < update.step < 100 for update in progress)
     assert await item_of(client, turn)  # there is exactly one
     assert after.tickets == []
-    _, again = await draw(heir, spec, FreeTurn(ticket=turn.ticket))
+    again, _ = await draw(heir, spec, FreeTurn(ticket=turn.ticket))
     assert again.png == picture.png
     await frozen.aclose()
     await heir.aclose()
@@ -380,7 +362,7 @@ async def test_it_draws_again_after_its_memory_was_taken(
     await draw(engine, SPEC)
     await engine.release_memory()
     assert (await client.queue()).started
-    progress, _ = await draw(engine, replace(SPEC, seed=99))
+    _, progress = await draw(engine, replace(SPEC, seed=99))
     assert "loading" in {update.phase for update in progress}
 
 
@@ -399,7 +381,7 @@ async def test_after_a_crash_of_the_server_the_picture_is_drawn_anew(
     assert not (await engine.probe()).ok
     await asyncio.to_thread(invokeai.start)
     before = turn.ticket
-    _, picture = await draw(engine, SPEC, turn)  # the server calls what it was at cancelled
+    picture, _ = await draw(engine, SPEC, turn)  # the server calls what it was at cancelled
     assert picture.seed == SPEC.seed
     assert turn.ticket != before
 

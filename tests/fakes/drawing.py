@@ -2,16 +2,16 @@
 
 import asyncio
 import io
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from engines.base import Picture, Progress
-from engines.diffusers import DiffusersEngine
+from engines.base import Engine, Picture, Progress, Turn
 from engines.spec import GenerationSpec
-from tests.fakes.turn import GateTurn
+from tests.fakes.turn import FreeTurn, GateTurn
 
 SPEC = GenerationSpec(
     prompt="a cat and a dog",
@@ -25,20 +25,40 @@ SPEC = GenerationSpec(
 )
 
 
-async def draw(
-    engine: DiffusersEngine, spec: GenerationSpec, turn: GateTurn | None = None
-) -> tuple[Picture, list[Progress]]:
-    """Draw one picture to its end."""
-    progress: list[Progress] = []
-    async with aclosing(engine.generate(spec, turn or GateTurn())) as updates:
+Updates = AsyncGenerator[Progress | Picture]
+
+
+async def drain(updates: Updates) -> tuple[list[Picture], list[Progress]]:
+    """Pull everything out of a drawing."""
+    pictures, progress = [], []
+    async with aclosing(updates):
         async for update in updates:
-            if isinstance(update, Picture):
-                return update, progress
-            progress.append(update)
-    raise AssertionError("no picture came")
+            match update:
+                case Picture():
+                    pictures.append(update)
+                case Progress():
+                    progress.append(update)
+    return pictures, progress
 
 
-async def draw_all(engine: DiffusersEngine, *specs: GenerationSpec) -> list[Picture]:
+async def draw(
+    engine: Engine, spec: GenerationSpec, turn: Turn | None = None
+) -> tuple[Picture, list[Progress]]:
+    """Draw to the end; there is one picture, no less and no more."""
+    [picture], progress = await drain(engine.generate(spec, turn or FreeTurn()))
+    return picture, progress
+
+
+async def first_step(updates: Updates) -> Progress:
+    """Pull until a step is reported, and return it."""
+    async for update in updates:
+        assert isinstance(update, Progress), "no step was ever reported"
+        if update.phase == "drawing" and update.step:
+            return update
+    raise AssertionError("no step was ever reported")
+
+
+async def draw_all(engine: Engine, *specs: GenerationSpec) -> list[Picture]:
     """Draw pictures at the same time, none before all have been ordered."""
     turns = [GateTurn(f"picture-{n}", is_open=False) for n in range(len(specs))]
     drawing = [asyncio.create_task(draw(engine, s, t)) for s, t in zip(specs, turns, strict=True)]

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from engines.a1111 import A1111Engine
-from engines.base import Feature, Picture, Progress
+from engines.base import Feature, Progress
 from engines.card import test_card as card
 from engines.errors import (
     BadPictureError,
@@ -25,9 +25,10 @@ from engines.errors import (
     OutOfMemoryError,
 )
 from engines.inputs import Inputs
-from engines.spec import Control, GenerationSpec, Hires, InputRef, Lora, Refiner, Upscale
+from engines.spec import Control, Hires, InputRef, Lora, Refiner, Upscale
 from tests.contract.bench_a1111 import SPEC, engine_on
 from tests.fakes.a1111 import FakeA1111
+from tests.fakes.drawing import draw
 from tests.fakes.stage import Phase
 from tests.fakes.turn import FreeTurn
 
@@ -66,20 +67,6 @@ def kept(tmp_path: Path, width: int, height: int) -> InputRef:
     return Inputs(tmp_path).keep(card(width=width, height=height, seed=9), field="init_image")
 
 
-async def draw(
-    engine: A1111Engine, spec: GenerationSpec = SPEC, turn: FreeTurn | None = None
-) -> tuple[list[Progress], Picture]:
-    progress: list[Progress] = []
-    async with aclosing(engine.generate(spec, turn or FreeTurn())) as updates:
-        async for update in updates:
-            match update:
-                case Progress():
-                    progress.append(update)
-                case Picture():
-                    return progress, update
-    pytest.fail("no picture")
-
-
 async def users_drawing(server: FakeA1111) -> "asyncio.Task[Any]":
     """Have somebody else draw on the web page, and hold that drawing."""
 
@@ -100,7 +87,7 @@ async def users_drawing(server: FakeA1111) -> "asyncio.Task[Any]":
 
 async def test_options_are_never_set_for_everybody(start: Start) -> None:
     server, engine = await start()
-    await draw(engine)
+    await draw(engine, SPEC)
     assert ("POST", "/sdapi/v1/options") not in server.requests
     assert server.bodies[0]["override_settings"]["sd_model_checkpoint"].startswith("tiny.")
     assert server.bodies[0]["override_settings_restore_afterwards"] is True
@@ -110,8 +97,8 @@ async def test_options_are_never_set_for_everybody(start: Start) -> None:
 async def test_every_drawing_has_a_name_of_its_own_that_is_kept(start: Start) -> None:
     server, engine = await start()
     turn = FreeTurn()
-    await draw(engine, turn=turn)
-    await draw(engine, turn=turn)
+    await draw(engine, SPEC, turn)
+    await draw(engine, SPEC, turn)
     first, second = (body["force_task_id"] for body in server.bodies)
     assert first != second
     assert [f"a1111:{name[5:-3]}" for name in (first, second)] == turn.tickets
@@ -126,7 +113,7 @@ async def test_two_pictures_are_never_in_flight(start: Start) -> None:
     ]
     await server.stage.drawing()
     server.stage.release()
-    pictures = [picture for _, picture in await asyncio.gather(*drawings)]
+    pictures = [picture for picture, _ in await asyncio.gather(*drawings)]
     assert sorted(picture.seed for picture in pictures) == [41, 42, 43]
     assert server.stage.most_at_once == 1
 
@@ -141,7 +128,7 @@ async def test_a_picture_in_three_calls(start: Start, tmp_path: Path) -> None:
         hires=Hires(scale=2.0, upscaler="lanczos"),
         upscale=Upscale(scale=1.5),
     )
-    progress, picture = await draw(engine, spec)
+    picture, progress = await draw(engine, spec)
     assert (picture.width, picture.height) == spec.output_size == (192, 144)
     with Image.open(io.BytesIO(picture.png)) as shown:
         assert shown.size == (192, 144)
@@ -166,11 +153,11 @@ async def test_extensions_are_used_when_they_are_there(start: Start, tmp_path: P
         controls=(Control("canny", kept(tmp_path, 64, 48)),),
         refiner=Refiner("huge-xl"),
     )
-    _, picture = await draw(engine, spec)
+    picture, _ = await draw(engine, spec)
     assert picture.shortfalls == ()
     assert server.bodies[0]["prompt"] == "a lighthouse <lora:ink:0.5>"
     server.webui.fall_back = {"control", "lora"}
-    _, picture = await draw(engine, spec)
+    picture, _ = await draw(engine, spec)
     assert [s.field for s in picture.shortfalls] == ["controls", "loras"]
 
 
@@ -179,7 +166,7 @@ async def test_an_extension_that_is_missing_is_not_offered(start: Start, tmp_pat
     assert engine.capabilities.features >= {Feature.LORA, Feature.CONTROL}
     assert (await engine.probe()).ok
     assert not engine.capabilities.features & {Feature.LORA, Feature.CONTROL}
-    await draw(engine)
+    await draw(engine, SPEC)
     for spec in (
         replace(SPEC, loras=(Lora("ink"),)),
         replace(SPEC, controls=(Control("canny", kept(tmp_path, 64, 48)),)),
@@ -191,7 +178,7 @@ async def test_an_extension_that_is_missing_is_not_offered(start: Start, tmp_pat
 async def test_the_password_is_given(start: Start) -> None:
     _, engine = await start(auth=("kitty", "meow"), password=("kitty", "meow"))
     assert (await engine.probe()).ok
-    await draw(engine)
+    await draw(engine, SPEC)
 
 
 async def test_a_wrong_password_is_said_to_be_wrong(start: Start) -> None:
@@ -209,13 +196,13 @@ async def test_a_silent_fallback_is_refused(start: Start, what: str) -> None:
     server, engine = await start()
     server.webui.fall_back = {what}
     with pytest.raises(BadPictureError, match="the server drew with"):
-        await draw(engine)
+        await draw(engine, SPEC)
 
 
 async def test_a_picture_that_somebody_else_interrupted_is_refused(start: Start) -> None:
     server, engine = await start()
     server.stage.hold()
-    drawing = asyncio.create_task(draw(engine))
+    drawing = asyncio.create_task(draw(engine, SPEC))
     await server.stage.drawing()
     server.webui.interrupt()
     with pytest.raises(BadPictureError, match="interrupted"):
@@ -257,7 +244,7 @@ async def test_progress_does_not_fall_when_an_extension_adds_passes(start: Start
 
 async def test_facts_tell_what_drew_it(start: Start) -> None:
     _, engine = await start()
-    _, picture = await draw(engine)
+    picture, _ = await draw(engine, SPEC)
     assert picture.facts["engine_version"] == "v1.10.1"
     assert picture.facts["model_hash"] == "1a2b3c4d5e"
     assert picture.facts["sampler"] == "DPM++ 2M Karras"
@@ -277,17 +264,17 @@ async def test_failures_and_the_ghosts_that_they_leave(start: Start, error: str,
     turn = FreeTurn()
     server.stage.error = error
     with pytest.raises(EngineError) as caught:
-        await draw(engine, turn=turn)
+        await draw(engine, SPEC, turn)
     assert caught.value.code == code
     assert server.webui.current is not None, "the fake should claim that the drawing is active"
-    await draw(engine, turn=turn)
+    await draw(engine, SPEC, turn)
     assert server.webui.interrupts == 0
 
 
 async def test_a_ghost_in_the_queue_is_not_waited_for(start: Start) -> None:
     server, engine = await start()
     server.webui.pending.append("task(before-0)")
-    await draw(engine, turn=FreeTurn(ticket="a1111:before"))
+    await draw(engine, SPEC, FreeTurn(ticket="a1111:before"))
     assert server.stage.finished == 1
 
 
@@ -318,7 +305,7 @@ async def test_a_lost_drawing_is_stopped_before_it_is_given_up(start: Start) -> 
     server, engine = await start()
     server.stage.cut(Phase.DRAWING)
     with pytest.raises(LostError):
-        await draw(engine)
+        await draw(engine, SPEC)
     assert not server.stage.busy
     assert server.webui.interrupts >= 1
 
@@ -332,7 +319,7 @@ async def test_a_lost_drawing_that_still_waits_is_waited_for(start: Start, tmp_p
         if server.stage.begun == 2:
             break
     after = engine_on(server, tmp_path)
-    drawing = asyncio.create_task(draw(after, turn=FreeTurn(ticket=before.ticket)))
+    drawing = asyncio.create_task(draw(after, SPEC, FreeTurn(ticket=before.ticket)))
     looks = server.requests.count(("POST", "/internal/progress"))
     await server.asked("POST", "/internal/progress", times=looks + 10)
     assert server.stage.begun == 2, "a second drawing was piled upon the first"
@@ -352,18 +339,18 @@ async def test_a_drawing_that_could_not_be_stopped_is_remembered(
     engine = engine_on(server, tmp_path, stall_seconds=0.2, stop_seconds=0.05)
     server.stage.hold()
     server.stage.linger()
-    reader = asyncio.create_task(draw(engine))
+    reader = asyncio.create_task(draw(engine, SPEC))
     await server.stage.drawing()
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reader
     assert server.stage.busy, "the fake should go on for as long as it likes"
     with pytest.raises(EngineTimeoutError, match="does not let go"):
-        await draw(engine)
+        await draw(engine, SPEC)
     assert server.stage.begun == 1
     server.stage.let_go()
     server.stage.release()
-    await draw(engine)
+    await draw(engine, SPEC)
     assert server.stage.most_at_once == 1
     await engine.aclose()
 
@@ -382,19 +369,19 @@ async def test_memory_is_taken_only_when_nobody_draws(start: Start) -> None:
 
 async def test_the_model_is_put_back_before_the_next_picture(start: Start) -> None:
     server, engine = await start()
-    await draw(engine)
+    await draw(engine, SPEC)
     await engine.release_memory()
     assert server.webui.device == "cpu"
-    await draw(engine)
+    await draw(engine, SPEC)
     reloads = server.requests.count(("POST", "/sdapi/v1/reload-checkpoint"))
-    await draw(engine)
+    await draw(engine, SPEC)
     assert server.requests.count(("POST", "/sdapi/v1/reload-checkpoint")) == reloads
 
 
 async def test_a_model_that_was_taken_before_our_restart_is_put_back(start: Start) -> None:
     server, engine = await start()
     server.webui.loaded, server.webui.device = "tiny", "cpu"
-    await draw(engine)
+    await draw(engine, SPEC)
 
 
 # -- other servers
@@ -402,9 +389,9 @@ async def test_a_model_that_was_taken_before_our_restart_is_put_back(start: Star
 
 async def test_new_files_are_looked_for_before_one_is_said_to_be_missing(start: Start) -> None:
     server, engine = await start()
-    await draw(engine)
+    await draw(engine, SPEC)
     server.new_checkpoints = ["fresh"]
-    _, picture = await draw(engine, replace(SPEC, model="fresh"))
+    picture, _ = await draw(engine, replace(SPEC, model="fresh"))
     assert picture.facts["model"] == "fresh.safetensors [0000000000]"
 
 
@@ -412,20 +399,20 @@ async def test_before_schedulers_existed(start: Start) -> None:
     server, engine = await start(old=True)
     server.webui.options.pop("show_progress_every_n_steps")
     server.webui.samplers.append("DPM++ 2M Karras")
-    await draw(engine)
+    await draw(engine, SPEC)
     assert server.bodies[0]["sampler_name"] == "DPM++ 2M Karras"
     assert "scheduler" not in server.bodies[0]
 
 
 async def test_forge(start: Start) -> None:
     server, engine = await start(forge=True)
-    _, picture = await draw(engine)
+    picture, _ = await draw(engine, SPEC)
     assert str(picture.facts["engine_version"]).startswith("f2")
     assert any(card.kind == "vae" for card in await engine.models())
     server.stage.error = "out_of_memory"
     with pytest.raises(EngineProtocolError, match="Internal Server Error"):
-        await draw(engine)  # it does not say what went wrong
-    await draw(engine)
+        await draw(engine, SPEC)  # it does not say what went wrong
+    await draw(engine, SPEC)
 
 
 async def test_without_names_for_drawings_nothing_is_interrupted(start: Start) -> None:
@@ -434,7 +421,7 @@ async def test_without_names_for_drawings_nothing_is_interrupted(start: Start) -
     assert health.ok
     assert "--nowebui" in health.detail
     assert Feature.PREVIEWS not in engine.capabilities.features
-    progress, _ = await draw(engine)
+    _, progress = await draw(engine, SPEC)
     assert progress[-1].step == SPEC.steps
     server.stage.hold()
     updates = engine.generate(SPEC, FreeTurn())
@@ -462,4 +449,4 @@ async def test_running_out_of_memory_is_said_in_the_servers_words(start: Start) 
     server, engine = await start()
     server.stage.error = "out_of_memory"
     with pytest.raises(OutOfMemoryError, match="Tried to allocate"):
-        await draw(engine)
+        await draw(engine, SPEC)

@@ -3,7 +3,7 @@
 import asyncio
 import io
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -27,10 +27,11 @@ from engines.errors import (
 )
 from engines.http import Server
 from engines.inputs import Inputs
-from engines.spec import Control, GenerationSpec, Hires, Lora, Upscale
+from engines.spec import Control, Hires, Lora, Upscale
 from tests.contract.bench_comfyui import SPEC, TIMING, engine_on
 from tests.fakes.comfyui import FakeComfyUi, Manners, fake_comfyui
 from tests.fakes.comfyui_worker import Item
+from tests.fakes.drawing import draw, first_step
 from tests.fakes.stage import Flaw, Phase
 from tests.fakes.turn import FreeTurn
 from tests.unit.comfyui.graphs import classic, node, with_nodes
@@ -52,18 +53,6 @@ async def engine(server: FakeComfyUi, tmp_path: Path) -> AsyncIterator[ComfyUiEn
     await engine.aclose()
 
 
-async def draw(
-    engine: ComfyUiEngine, spec: GenerationSpec = SPEC, turn: FreeTurn | None = None
-) -> tuple[Picture, list[Progress]]:
-    told: list[Progress] = []
-    async with aclosing(engine.generate(spec, turn or FreeTurn())) as updates:
-        async for update in updates:
-            if isinstance(update, Picture):
-                return update, told
-            told.append(update)
-    pytest.fail("no picture")
-
-
 def posted(server: FakeComfyUi) -> dict[str, object]:
     [body] = server.bodies
     assert isinstance(body, dict)
@@ -77,13 +66,6 @@ def put(server: FakeComfyUi, prompt_id: str) -> Item:
     server.stage.accepted()
     server.worker.put(item)
     return item
-
-
-async def until_drawing(updates: AsyncGenerator[Progress | Picture]) -> Progress:
-    async for update in updates:
-        if isinstance(update, Progress) and update.step:
-            return update
-    pytest.fail("no step")
 
 
 async def first_preview(engine: ComfyUiEngine) -> bytes:
@@ -101,7 +83,7 @@ async def first_preview(engine: ComfyUiEngine) -> bytes:
 async def test_the_socket_is_open_before_the_prompt_is_sent(
     server: FakeComfyUi, engine: ComfyUiEngine
 ) -> None:
-    await draw(engine)
+    await draw(engine, SPEC)
     asked = server.asked
     assert asked.index("GET /ws") < asked.index("POST /prompt")
 
@@ -110,7 +92,7 @@ async def test_a_prompt_is_sent_under_a_name_that_is_ours_and_forgotten_afterwar
     server: FakeComfyUi, engine: ComfyUiEngine
 ) -> None:
     turn = FreeTurn()
-    await draw(engine, turn=turn)
+    await draw(engine, SPEC, turn)
     ticket = read_ticket(turn.ticket)
     assert ticket is not None
     assert posted(server)["prompt_id"] == ticket.prompt_id
@@ -123,7 +105,7 @@ async def test_a_prompt_is_sent_under_a_name_that_is_ours_and_forgotten_afterwar
 async def test_a_server_that_names_prompts_itself_is_believed(tmp_path: Path) -> None:
     async with fake_comfyui(Manners(newer=False, names_prompts=True)) as server:
         engine, turn = engine_on(server, tmp_path), FreeTurn()
-        await draw(engine, turn=turn)
+        await draw(engine, SPEC, turn)
         first, second = (read_ticket(ticket) for ticket in turn.tickets)
         assert first is not None
         assert second is not None
@@ -136,7 +118,7 @@ async def test_a_prompt_whose_answer_was_lost_is_looked_up_and_followed(
     server: FakeComfyUi, engine: ComfyUiEngine
 ) -> None:
     server.stage.cut(Phase.ANSWER)
-    picture, _ = await draw(engine)
+    picture, _ = await draw(engine, SPEC)
     assert picture.seed == SPEC.seed
     assert server.stage.begun == 1
 
@@ -197,7 +179,7 @@ async def test_a_prompt_that_would_be_drawn_in_part_is_refused_and_taken_back(
     server.stage.hold()
     engine = engine_on(server, tmp_path, workflow=path)
     with pytest.raises(InvalidSpecError, match="the server has no lora_name 'gone"):
-        await draw(engine)
+        await draw(engine, SPEC)
     assert server.stage.begun == 1
     assert not server.stage.busy
     assert server.stage.finished == 0
@@ -219,7 +201,7 @@ async def test_previews_are_ours_whether_they_say_so_or_not(
 async def test_previews_that_name_their_prompt_are_asked_for(
     server: FakeComfyUi, engine: ComfyUiEngine
 ) -> None:
-    await draw(engine)
+    await draw(engine, SPEC)
     assert server.sockets.greeted == ["feature_flags"]
 
 
@@ -253,7 +235,7 @@ async def test_a_server_that_stumbles_is_asked_again_but_not_for_ever(
     server: FakeComfyUi, engine: ComfyUiEngine
 ) -> None:
     server.hiccups = TIMING.lost_looks - 1
-    await draw(engine)
+    await draw(engine, SPEC)
     server.hiccups = 1000
     with pytest.raises(LostError, match="500"):
         await draw(engine, SPEC.picture(1))
@@ -265,7 +247,7 @@ async def test_events_that_never_come_are_not_needed(
     server: FakeComfyUi, engine: ComfyUiEngine, kind: str
 ) -> None:
     server.sockets.untold = {kind}
-    _, told = await draw(engine)
+    _, told = await draw(engine, SPEC)
     assert told[-1].step == told[-1].steps == SPEC.steps
 
 
@@ -275,7 +257,7 @@ async def test_a_silent_socket_is_replaced_and_the_poll_decides(
     server.sockets.silent = True
     engine = engine_on(server, tmp_path, replace(TIMING, silence_seconds=0.02))
     server.stage.hold()
-    drawing = asyncio.create_task(draw(engine))
+    drawing = asyncio.create_task(draw(engine, SPEC))
     await server.asked.wait_for("GET /ws", times=3)
     server.stage.release()
     picture, told = await drawing
@@ -288,7 +270,7 @@ async def test_events_that_come_twice_count_once(
     server: FakeComfyUi, engine: ComfyUiEngine
 ) -> None:
     server.sockets.twice = True
-    _, told = await draw(engine)
+    _, told = await draw(engine, SPEC)
     steps = [p.step for p in told if p.phase == "drawing" and p.preview is None]
     assert steps == sorted(set(steps))
 
@@ -297,7 +279,7 @@ async def test_a_success_without_a_history_is_looked_for_until_it_is_written(
     server: FakeComfyUi, engine: ComfyUiEngine
 ) -> None:
     server.worker.history_gate.clear()
-    drawing = asyncio.create_task(draw(engine))
+    drawing = asyncio.create_task(draw(engine, SPEC))
     await server.sockets.sent.wait_for("execution_success")
     await server.asked.wait_for("GET /queue", times=2)
     assert not drawing.done()
@@ -311,7 +293,7 @@ async def test_the_end_of_an_old_socket_that_takes_the_new_one_with_it(
 ) -> None:
     server.stage.hold()
     updates = engine.generate(SPEC, FreeTurn())
-    await until_drawing(updates)
+    await first_step(updates)
     server.sockets.open.clear()  # as the old handler's end does
     server.stage.release()
     async with aclosing(updates):
@@ -321,10 +303,10 @@ async def test_the_end_of_an_old_socket_that_takes_the_new_one_with_it(
 async def test_the_same_picture_again_runs_only_what_saves_it(
     server: FakeComfyUi, engine: ComfyUiEngine
 ) -> None:
-    first, _ = await draw(engine)
+    first, _ = await draw(engine, SPEC)
     server.worker.ran.clear()
     server.worker.files.clear()  # somebody has cleared the output folder
-    second, told = await draw(engine)
+    second, told = await draw(engine, SPEC)
     assert second.png == first.png
     assert server.worker.ran == ["7"]
     assert told[-1].step == SPEC.steps
@@ -336,7 +318,7 @@ async def test_an_output_that_names_no_file_is_a_bad_picture_that_is_not_found_a
     server.stage.spoil(Flaw.FOREIGN)
     turn = FreeTurn()
     with pytest.raises(EngineError, match="gave no picture"):
-        await draw(engine, turn=turn)
+        await draw(engine, SPEC, turn)
     await draw(engine, SPEC.picture(1), turn)
     assert server.stage.begun == 2
 
@@ -347,7 +329,7 @@ async def test_a_picture_cut_at_any_byte_is_fetched_again(
 ) -> None:
     server.files.cut_at = cut_at
     server.stage.cut(Phase.FETCHING)
-    await draw(engine)
+    await draw(engine, SPEC)
     assert server.asked.count("GET /view") == 2
     assert server.stage.begun == 1
 
@@ -362,7 +344,7 @@ async def test_a_prompt_that_waits_is_withdrawn_and_the_running_one_stays(
     server.stage.hold()
     theirs = put(server, "theirs")
     await server.stage.drawing()
-    drawing = asyncio.create_task(draw(engine))
+    drawing = asyncio.create_task(draw(engine, SPEC))
     await server.asked.wait_for("POST /prompt")
     drawing.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -380,7 +362,7 @@ async def test_an_interrupt_that_gets_lost_is_repeated(
     server.stage.hold()
     server.worker.deaf = 2
     updates = engine.generate(SPEC, FreeTurn())
-    await until_drawing(updates)
+    await first_step(updates)
     await updates.aclose()
     assert not server.stage.busy
     assert server.worker.deaf == 0
@@ -396,7 +378,7 @@ async def test_the_oldest_servers_are_not_told_to_interrupt_what_is_not_ours(
         server.worker.deaf = 1
         theirs = put(server, "theirs")
         await server.stage.drawing()
-        drawing = asyncio.create_task(draw(engine))
+        drawing = asyncio.create_task(draw(engine, SPEC))
         await server.asked.wait_for("POST /prompt")
         drawing.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -411,7 +393,7 @@ async def test_a_cancellation_waits_for_the_answer_to_what_was_sent(
 ) -> None:
     server.stage.hold()
     server.door.clear()
-    drawing = asyncio.create_task(draw(engine))
+    drawing = asyncio.create_task(draw(engine, SPEC))
     await server.asked.wait_for("POST /prompt")
     drawing.cancel()
     await asyncio.wait([drawing], timeout=0.05)
@@ -428,7 +410,7 @@ async def test_closing_while_looking_for_earlier_work_stops_that_work(
     server.stage.hold()
     before = FreeTurn()
     frozen = engine.generate(SPEC, before)
-    await until_drawing(frozen)
+    await first_step(frozen)
     again = engine_on(server, tmp_path)
     updates = again.generate(SPEC, FreeTurn(ticket=before.ticket))
     assert await anext(updates) == Progress("waiting")
@@ -443,7 +425,7 @@ async def test_what_arrives_after_its_sender_was_cut_off_is_still_stopped(
 ) -> None:
     server.stage.hold()
     server.door.clear()
-    drawing = asyncio.create_task(draw(engine))
+    drawing = asyncio.create_task(draw(engine, SPEC))
     await server.asked.wait_for("POST /prompt")
     drawing.cancel()
     await asyncio.sleep(0)
@@ -461,13 +443,13 @@ async def test_somebody_elses_interrupt_makes_the_picture_to_be_drawn_again(
 ) -> None:
     server.stage.hold()
     turn = FreeTurn()
-    drawing = asyncio.create_task(draw(engine, turn=turn))
+    drawing = asyncio.create_task(draw(engine, SPEC, turn))
     await server.stage.drawing()
     server.worker.interrupt(None)
     with pytest.raises(EngineDownError, match="interrupted"):
         await drawing
     server.stage.release()
-    picture, _ = await draw(engine, turn=turn)
+    picture, _ = await draw(engine, SPEC, turn)
     assert picture.seed == SPEC.seed
     assert server.worker.history == {}
 
@@ -479,12 +461,12 @@ async def test_work_on_a_server_that_cannot_be_reached_is_left_alone_and_found_a
     server.drops = 1000
     turn = FreeTurn()
     with pytest.raises(EngineDownError):
-        await draw(engine, turn=turn)
+        await draw(engine, SPEC, turn)
     server.drops = 0
     await server.stage.drawing()
     assert server.stage.busy
     server.stage.release()
-    await draw(engine, turn=turn)
+    await draw(engine, SPEC, turn)
     assert server.stage.begun == server.stage.finished == 1
 
 
@@ -495,12 +477,12 @@ async def test_a_restart_that_forgets_everything_is_a_lost_engine(
     server.stage.hold()
     turn = FreeTurn()
     async with aclosing(engine.generate(SPEC, turn)) as updates:
-        await until_drawing(updates)
+        await first_step(updates)
         await server.restart()
         with pytest.raises(LostError, match="does not know the prompt"):
             _ = [update async for update in updates]
     server.stage.release()
-    picture, _ = await draw(engine, turn=turn)
+    picture, _ = await draw(engine, SPEC, turn)
     assert picture.seed == SPEC.seed
 
 
@@ -618,7 +600,7 @@ async def test_memory_is_free_when_the_call_returns(
     server: FakeComfyUi, engine: ComfyUiEngine, slowness: int
 ) -> None:
     server.slowness = slowness
-    await draw(engine)
+    await draw(engine, SPEC)
     assert server.worker.loaded
     await engine.release_memory()
     assert not server.worker.loaded

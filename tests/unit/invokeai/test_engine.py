@@ -23,6 +23,7 @@ from engines.invokeai.client import Client
 from engines.invokeai.engine import InvokeAiEngine
 from engines.invokeai.work import PATIENCE
 from engines.spec import GenerationSpec, Tiling
+from tests.fakes.drawing import draw
 from tests.fakes.invokeai import FakeInvokeAi
 from tests.fakes.invokeai_answers import record
 from tests.fakes.stage import Flaw, Phase
@@ -67,21 +68,6 @@ async def engine(server: FakeInvokeAi, inputs: Inputs) -> AsyncIterator[InvokeAi
     await engine.aclose()
 
 
-async def draw(
-    engine: InvokeAiEngine, spec: GenerationSpec = SPEC, turn: FreeTurn | None = None
-) -> tuple[list[Progress], Picture]:
-    progress, pictures = [], []
-    async with aclosing(engine.generate(spec, turn or FreeTurn())) as updates:
-        async for update in updates:
-            match update:
-                case Progress():
-                    progress.append(update)
-                case Picture():
-                    pictures.append(update)
-    [picture] = pictures
-    return progress, picture
-
-
 # -- reporting
 
 
@@ -89,7 +75,7 @@ async def test_every_step_is_reported_once_though_events_come_twice(
     server: FakeInvokeAi, engine: InvokeAiEngine
 ) -> None:
     server.queue.twice = True
-    progress, _ = await draw(engine)
+    _, progress = await draw(engine, SPEC)
     steps = [p for p in progress if p.phase == "drawing"]
     assert [p.step for p in steps] == [0, 1, 2, 3]
     assert all(p.preview and p.preview.startswith(b"\xff\xd8") for p in steps)
@@ -99,7 +85,7 @@ async def test_a_silent_socket_only_costs_the_progress(
     server: FakeInvokeAi, engine: InvokeAiEngine
 ) -> None:
     server.queue.silent = True
-    progress, picture = await draw(engine)
+    picture, progress = await draw(engine, SPEC)
     assert picture.seed == SPEC.seed
     assert [(p.step, p.steps) for p in progress if p.phase == "drawing"] == [(3, 3)]
 
@@ -121,10 +107,10 @@ async def test_a_full_queue_is_a_lost_engine_and_the_ticket_still_good(
     server.full = True
     turn = FreeTurn()
     with pytest.raises(EngineDownError, match="full"):
-        await draw(engine, turn=turn)
+        await draw(engine, SPEC, turn)
     assert server.stage.begun == 0
     server.full = False
-    await draw(engine, turn=turn)
+    await draw(engine, SPEC, turn)
     assert len(turn.tickets) == 1
 
 
@@ -132,7 +118,7 @@ async def test_of_two_items_of_one_batch_the_second_is_cancelled(
     server: FakeInvokeAi, engine: InvokeAiEngine
 ) -> None:
     server.stage.on_accept = _once_more(server)
-    _, picture = await draw(engine)
+    picture, _ = await draw(engine, SPEC)
     assert picture.seed == SPEC.seed
     assert [item.status for item in server.queue.items] == ["completed", "canceled"]
 
@@ -152,7 +138,7 @@ async def test_a_ticket_of_another_engine_or_picture_is_none_of_ours(
     server: FakeInvokeAi, engine: InvokeAiEngine, ticket: str
 ) -> None:
     turn = FreeTurn(ticket=ticket)
-    await draw(engine, turn=turn)
+    await draw(engine, SPEC, turn)
     assert server.stage.begun == 1
     assert str(turn.ticket).startswith("invokeai:job-0-")
 
@@ -161,9 +147,9 @@ async def test_a_picture_that_was_finished_meanwhile_is_only_fetched(
     server: FakeInvokeAi, engine: InvokeAiEngine, inputs: Inputs
 ) -> None:
     turn = FreeTurn()
-    _, first = await draw(engine, turn=turn)
+    first, _ = await draw(engine, SPEC, turn)
     heir = make(server, inputs)
-    _, again = await draw(heir, turn=FreeTurn(ticket=turn.ticket))
+    again, _ = await draw(heir, SPEC, FreeTurn(ticket=turn.ticket))
     assert again.png == first.png
     assert server.stage.begun == 1
     await heir.aclose()
@@ -181,7 +167,7 @@ async def test_a_picture_that_was_cancelled_meanwhile_is_drawn_anew_under_anothe
     server.stage.release()
     heir = make(server, inputs)
     after = FreeTurn(ticket=before.ticket)
-    _, picture = await draw(heir, turn=after)
+    picture, _ = await draw(heir, SPEC, after)
     assert picture.seed == SPEC.seed
     assert [item.status for item in server.queue.items] == ["canceled", "completed"]
     assert after.ticket != before.ticket
@@ -194,7 +180,7 @@ async def test_a_short_absence_of_the_server_is_forgiven(
     server.stage.cut(Phase.DRAWING)
     server.deaf = 2
     turn = FreeTurn()
-    _, picture = await draw(engine, turn=turn)
+    picture, _ = await draw(engine, SPEC, turn)
     assert picture.seed == SPEC.seed
     assert server.deaf == 0
     assert server.stage.begun == 1
@@ -205,7 +191,7 @@ async def test_a_picture_whose_bytes_break_off_is_fetched_again(
     server: FakeInvokeAi, engine: InvokeAiEngine
 ) -> None:
     server.stage.cut(Phase.FETCHING)
-    _, picture = await draw(engine)
+    picture, _ = await draw(engine, SPEC)
     assert picture.seed == SPEC.seed
     assert not server.stage.cuts(Phase.FETCHING)
 
@@ -217,9 +203,9 @@ async def test_a_failure_that_happened_meanwhile_is_told_once(
     server.stage.error = "out_of_memory"
     turn = FreeTurn()
     with pytest.raises(Exception, match="CUDA out of memory"):
-        await draw(engine, turn=turn)
+        await draw(engine, SPEC, turn)
     assert turn.ticket == ""
-    await draw(engine, turn=turn)
+    await draw(engine, SPEC, turn)
     assert server.stage.begun == 2
 
 
@@ -229,8 +215,8 @@ async def test_a_picture_that_is_none_is_drawn_anew_by_the_next_attempt(
     server.stage.spoil(Flaw.FLAT)
     turn = FreeTurn()
     with pytest.raises(BadPictureError):
-        await draw(engine, turn=turn)
-    await draw(engine, turn=turn)
+        await draw(engine, SPEC, turn)
+    await draw(engine, SPEC, turn)
     assert server.stage.begun == 2
 
 
@@ -238,11 +224,11 @@ async def test_a_picture_that_was_deleted_on_the_server_is_drawn_anew(
     server: FakeInvokeAi, engine: InvokeAiEngine
 ) -> None:
     turn = FreeTurn()
-    await draw(engine, turn=turn)
+    await draw(engine, SPEC, turn)
     server.queue.images.clear()
     with pytest.raises(EngineProtocolError, match="404"):
-        await draw(engine, turn=turn)
-    await draw(engine, turn=turn)
+        await draw(engine, SPEC, turn)
+    await draw(engine, SPEC, turn)
     assert server.stage.begun == 2
 
 
@@ -265,8 +251,8 @@ async def test_a_server_that_lost_its_work_is_asked_again(
     server.queue.crashes = True
     turn = FreeTurn()
     with pytest.raises(LostError):
-        await draw(engine, turn=turn)
-    _, picture = await draw(engine, turn=turn)
+        await draw(engine, SPEC, turn)
+    picture, _ = await draw(engine, SPEC, turn)
     assert picture.seed == SPEC.seed
     assert server.stage.begun == 2
 
@@ -301,7 +287,7 @@ async def test_a_cancel_during_the_submission_stops_what_was_submitted(
 ) -> None:
     server.stage.hold()
     turn = FreeTurn()
-    reader = asyncio.ensure_future(draw(engine, turn=turn))
+    reader = asyncio.ensure_future(draw(engine, SPEC, turn))
     server.stage.on_accept = reader.cancel
     with pytest.raises(asyncio.CancelledError):
         await reader
@@ -320,7 +306,7 @@ async def test_earlier_work_is_stopped_even_when_closed_before_its_turn(
     assert await anext(frozen)
     await server.stage.drawing()
     heir, turn = make(server, inputs), FreeTurn(ticket=before.ticket, shut=True)
-    reader = asyncio.ensure_future(draw(heir, turn=turn))
+    reader = asyncio.ensure_future(draw(heir, SPEC, turn))
     await (asyncio.sleep(0) if at_once else turn.refused())
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -363,7 +349,7 @@ async def test_pictures_are_uploaded_once_each_and_a_mask_is_turned_over(
 ) -> None:
     image = inputs.keep(card(width=80, height=48, seed=3), field="init_image")
     mask = inputs.keep(card(width=80, height=48, seed=4), field="mask")
-    _, picture = await draw(engine, replace(SPEC, init_image=image, mask=mask))
+    picture, _ = await draw(engine, replace(SPEC, init_image=image, mask=mask))
     assert [category for _, category in server.uploads] == ["user", "mask"]
     assert server.queue.images["upload-1.png"] == inputs.read(image)
     assert server.queue.images["upload-2.png"] != inputs.read(mask)
@@ -373,14 +359,14 @@ async def test_pictures_are_uploaded_once_each_and_a_mask_is_turned_over(
 async def test_a_board_is_found_by_name_or_made(server: FakeInvokeAi, inputs: Inputs) -> None:
     for name, key in (("board-1", "board-1"), ("Old", "board-1"), ("New", "board-2")):
         engine = make(server, inputs, board=name)
-        await draw(engine, turn=FreeTurn(picture_id=name))
+        await draw(engine, SPEC, FreeTurn(picture_id=name))
         graph = server.queue.items[-1].batch["graph"]
         assert [n["board"] for n in graph["nodes"].values() if "board" in n] == [{"board_id": key}]
         await engine.aclose()
 
 
 async def test_facts_tell_how_to_draw_it_again(engine: InvokeAiEngine) -> None:
-    _, picture = await draw(engine, replace(SPEC, prompt="a (cat:1.2)"))
+    picture, _ = await draw(engine, replace(SPEC, prompt="a (cat:1.2)"))
     assert picture.facts["model_hash"] == "blake3:mainsd-1tiny"
     assert picture.facts["engine_version"] == "6.14.2"
     assert picture.facts["prompt"] == "a (cat)1.200"
@@ -433,9 +419,9 @@ async def test_a_server_with_users_wants_a_token_or_credentials(
 ) -> None:
     server.login = ("kitty@example.org", "secret")
     with pytest.raises(EngineProtocolError, match="401"):
-        await draw(engine)
+        await draw(engine, SPEC)
     known = make(server, inputs, credentials=server.login, token="worn out")
-    await draw(known)
+    await draw(known, SPEC)
     await known.aclose()
     wrong = make(server, inputs, credentials=("kitty@example.org", "guess"))
     assert not (await wrong.probe()).ok
@@ -446,7 +432,7 @@ async def test_a_queue_of_our_own_has_its_own_items_and_events(
     server: FakeInvokeAi, inputs: Inputs
 ) -> None:
     engine = make(server, inputs, queue_id="kitty")
-    progress, _ = await draw(engine)
+    _, progress = await draw(engine, SPEC)
     assert {item.queue for item in server.queue.items} == {"kitty"}
     assert [p.step for p in progress if p.phase == "drawing"] == [0, 1, 2, 3]
     other = Client(server=Server(base_url=server.url))
