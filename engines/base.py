@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, NewType, Protocol, TypeAlias
+from typing import Final, Literal, NewType, Protocol, TypeAlias, get_args
 
 from engines.spec import GenerationSpec
 
@@ -15,6 +15,12 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json
 
 Urgency: TypeAlias = tuple[float, ...]
 """Sorts drawings: the smallest goes first."""
+
+
+ModelKind: TypeAlias = Literal["checkpoint", "lora", "controlnet", "vae", "upscaler"]
+"""What a model file is for."""
+
+EVERY_KIND: Final[frozenset[ModelKind]] = frozenset(get_args(ModelKind))
 
 
 class Feature(StrEnum):
@@ -42,12 +48,18 @@ class Capabilities:
             two; `job` engines hold one turn for a whole picture.
         batch: Pictures that it draws together with profit.
         slots: Pictures that it can hold; those beyond `batch` exist to be overtaken.
+        lists: Kinds of which `models` names every file, so that one it does not name is not there.
+        resamplers: Upscalers that need no model, beside `latent` in a second pass.
+        prompt_loras: Whether a `<lora:…>` tag in a prompt names an adapter that must be there.
     """
 
     preemption: Literal["step", "job"]
     features: frozenset[Feature] = frozenset()
     batch: int = 1
     slots: int = 1
+    lists: frozenset[ModelKind] = frozenset({"checkpoint"})
+    resamplers: frozenset[str] = frozenset({"lanczos"})
+    prompt_loras: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +89,13 @@ class ModelInfo:
         name: What a request calls it; `aliases` are further names.
         base: Family: `sd15`, `sdxl`, … or empty when unknown.
         digest: SHA-256 of the weights, empty while it is not known.
+        whole: Whether it is a workflow that brings all its files: those a request names beside it
+            are not looked for.
         error: Why it cannot be used, empty when it can.
     """
 
     name: str
-    kind: Literal["checkpoint", "lora", "controlnet", "vae", "upscaler"] = "checkpoint"
+    kind: ModelKind = "checkpoint"
     base: str = ""
     aliases: tuple[str, ...] = ()
     size_bytes: int | None = None
@@ -91,6 +105,7 @@ class ModelInfo:
     bounds: SizeBounds = field(default_factory=SizeBounds)
     refused_samplers: tuple[str, ...] = ()
     loaded: bool = False
+    whole: bool = False
     error: str = ""
 
     def answers_to(self, name: str) -> bool:
@@ -221,6 +236,9 @@ class Engine(Protocol):
         Raises:
             EngineError: the engine could not be asked.
         """
+
+    async def look_again(self) -> None:
+        """See to it that `models` lists files that came a moment ago; raises like that."""
 
     async def probe(self) -> Health:
         """Ask whether it can draw; never raises `EngineError`."""

@@ -108,6 +108,9 @@ class FakeEngine:
         """List the one thing it can draw."""
         return (MODEL,)
 
+    async def look_again(self) -> None:
+        """Do nothing: there is nothing new."""
+
     async def probe(self) -> Health:
         """Say that all is well."""
         return Health(ok=True, version="1")

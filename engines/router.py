@@ -7,6 +7,7 @@ from engines.base import EngineName, Feature, ModelInfo, Shortfall
 from engines.config import Profile
 from engines.errors import InvalidSpecError, ModelNotFoundError
 from engines.models import Models
+from engines.names import Named, meant, named, refusal, usable
 from engines.registry import Built
 from engines.settle import needs, settled
 from engines.spec import Draft, GenerationSpec
@@ -73,6 +74,7 @@ class Router:
         engine = self._engine(draft)
         model = self._model(engine, draft, notes)
         spec = settled(draft, model, self._features(engine), notes)
+        self._check_names(engine, spec, notes)
         return Route(engine, spec, tuple(notes), pinned)
 
     def alternative(self, engine: EngineName, spec: GenerationSpec) -> EngineName | None:
@@ -83,8 +85,9 @@ class Router:
             if name != engine
             and self._standing(name).closed
             and needs(spec) <= self._features(name)
+            and not (self._models.sure(name) and self._missing(name, spec))
         ]
-        return self._best(homes, needs(spec)) if homes else None
+        return self._best(homes, spec) if homes else None
 
     def _profiled(self, draft: Draft) -> Draft:
         """Fill in what the request leaves open and its profile does not."""
@@ -124,15 +127,17 @@ class Router:
                 raise InvalidSpecError(detail, field="engine")
             return EngineName(draft.engine)
         homes = self._models.homes(draft.model) if draft.model else ()
-        return self._best(homes, needs(draft)) if homes else self._default
+        return self._best(homes, draft) if homes else self._default
 
-    def _best(self, homes: Iterable[EngineName], needed: frozenset[Feature]) -> EngineName:
-        """Prefer who can do it all, who works, who has the least to do for its weight."""
+    def _best(self, homes: Iterable[EngineName], wish: Draft | GenerationSpec) -> EngineName:
+        """Prefer who can do it all, has all files, works, has the least to do for its weight."""
+        needed = needs(wish)
 
-        def key(name: EngineName) -> tuple[bool, bool, float, bool]:
+        def key(name: EngineName) -> tuple[bool, int, bool, float, bool]:
             standing, weight = self._standing(name), self._engines[name].config.weight
             return (
                 not needed <= self._features(name),
+                1 + self._models.sure(name) if self._missing(name, wish) else 0,
                 not standing.closed,
                 standing.load / weight,
                 name != self._default,
@@ -146,25 +151,45 @@ class Router:
         return built.engine.capabilities.features - frozenset(built.config.disable)
 
     def _model(self, engine: EngineName, draft: Draft, notes: list[Shortfall]) -> ModelInfo:
-        """Find the model, or the engine's first; an engine that is away is not asked."""
-        known = self._models[engine]
-        if known is None:
-            detail = f"{engine} does not answer at present, so the model was not checked"
-            notes.append(Shortfall("model_unchecked", detail, "model"))
-            return ModelInfo(name=draft.model or "")
-        usable = [m for m in known if m.kind == "checkpoint" and not m.error]
-        if draft.model is None:
-            if not usable:
-                raise ModelNotFoundError(f"{engine} has no model to draw with")
-            return usable[0]
-        for info in sorted(known, key=lambda info: bool(info.error)):
-            if info.answers_to(draft.model) and info.kind == "checkpoint":
-                if info.error:
-                    raise InvalidSpecError(f"{info.name}: {info.error}", field="model")
-                return info
-        if draft.model in CUSTOMARY_NAMES and usable:
-            detail = f"{draft.model} is not installed; {usable[0].name} draws instead"
+        """Find the model, or the engine's first; what cannot be said at present is not refused."""
+        known = self._models[engine] or ()
+        first = next((i for i in known if i.kind == "checkpoint" and not i.error), None)
+        found = usable(draft.model, "checkpoint", known) if draft.model else first
+        if found is not None:
+            return found
+        if draft.model in CUSTOMARY_NAMES and first and not meant(draft.model, "checkpoint", known):
+            detail = f"{draft.model} is not installed; {first.name} draws instead"
             notes.append(Shortfall("model_substituted", detail, "model"))
-            return usable[0]
-        names = ", ".join(info.name for info in usable) or "none"
-        raise ModelNotFoundError(f"{engine} has no model {draft.model!r}; it has: {names}")
+            return first
+        part = Named("model", "checkpoint", draft.model or "")
+        if not self._models.sure(engine):
+            notes.append(_unchecked(part, engine))
+            return ModelInfo(name=part.name)
+        if not part.name:
+            raise ModelNotFoundError(f"{engine} has no model to draw with")
+        raise refusal(part, known, engine)
+
+    def _check_names(
+        self, engine: EngineName, spec: GenerationSpec, notes: list[Shortfall]
+    ) -> None:
+        """Refuse a name that the engine has not; while it cannot say, add it to the notes."""
+        for part in self._missing(engine, spec):
+            if self._models.sure(engine):
+                raise refusal(part, self._models[engine] or (), engine)
+            notes.append(_unchecked(part, engine))
+
+    def _missing(self, engine: EngineName, wish: Draft | GenerationSpec) -> Sequence[Named]:
+        """Return the files named beside the model that the engine, as far as known, has not."""
+        can, known = self._engines[engine].engine.capabilities, self._models[engine] or ()
+        parts = [part for part in named(wish, can) if part.kind in can.lists]
+        model = usable(wish.model, "checkpoint", known) if parts and wish.model else None
+        if model is not None and model.whole:
+            return ()
+        return [part for part in parts if usable(part.name, part.kind, known) is None]
+
+
+def _unchecked(part: Named, engine: EngineName) -> Shortfall:
+    """Return the note that nobody looked whether a file is there."""
+    wanted = f"whether it has {part.name!r}" if part.name else "what it has"
+    detail = f"{engine} cannot say at present {wanted}, so that was not checked"
+    return Shortfall("model_unchecked", detail, part.field)

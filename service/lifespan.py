@@ -60,6 +60,7 @@ async def lifespan(app: web.Application) -> AsyncIterator[None]:
         asyncio.create_task(warm(app, asking), name="warm-up"),
     ]
     yield
+    app[MODELS].cancel()
     for task in company:
         task.cancel()
     await asyncio.gather(*company, return_exceptions=True)

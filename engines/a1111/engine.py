@@ -13,6 +13,7 @@ from engines.a1111.flight import PATIENCE, Tower
 from engines.a1111.payloads import Plan, plan
 from engines.a1111.stock import Stock
 from engines.base import (
+    EVERY_KIND,
     Capabilities,
     EngineName,
     Feature,
@@ -23,7 +24,7 @@ from engines.base import (
     Turn,
     stepping,
 )
-from engines.errors import EngineError, ModelNotFoundError
+from engines.errors import EngineError, EngineTimeoutError, ModelNotFoundError
 from engines.http import ANSWER_SECONDS, Server
 from engines.inputs import Inputs
 from engines.patience import ServerPatience
@@ -68,7 +69,13 @@ class A1111Engine:
             features -= {Feature.LORA} if stock.loras is None else set()
             features -= set() if stock.controlnets else {Feature.CONTROL}
             features -= set() if stock.tasks else {Feature.PREVIEWS}
-        return Capabilities(preemption="job", features=frozenset(features), batch=1, slots=1)
+        modes = stock.latent_modes if stock is not None else ()
+        return Capabilities(
+            preemption="job",
+            features=frozenset(features),
+            lists=EVERY_KIND,
+            resamplers=frozenset({"lanczos", *modes, *(mode.casefold() for mode in modes)}),
+        )
 
     async def generate(
         self, spec: GenerationSpec, turn: Turn
@@ -92,6 +99,13 @@ class A1111Engine:
     async def models(self) -> Sequence[ModelInfo]:
         """List checkpoints, adapters, ControlNets, VAEs and upscalers."""
         return model_cards(await self._restock())
+
+    async def look_again(self) -> None:
+        """Have the server look for new files, unless it draws: then it would wait until the end."""
+        if self._lock.locked() or (await self._client.state()).busy:
+            raise EngineTimeoutError("it draws, and looks for new files only when it does not")
+        async with self._lock:
+            await self._client.refresh()
 
     async def probe(self) -> Health:
         """Ask for the state of the server, and for all that it has when that is not known."""

@@ -4,10 +4,12 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from engines.base import (
+    EVERY_KIND,
     Capabilities,
     EngineName,
     Feature,
@@ -18,6 +20,7 @@ from engines.base import (
     Turn,
     stepping,
 )
+from engines.comfyui.canvas import IMAGE_METHODS
 from engines.comfyui.catalogue import Catalogue
 from engines.comfyui.client import Client
 from engines.comfyui.drawing import Drawing
@@ -51,7 +54,13 @@ class ComfyUiEngine:
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self.name = name
-        self.capabilities = Capabilities(preemption="job", features=_FEATURES, batch=1, slots=1)
+        self.capabilities = Capabilities(
+            preemption="job",
+            features=_FEATURES,
+            lists=EVERY_KIND,
+            resamplers=IMAGE_METHODS,
+            prompt_loras=True,
+        )
         self._timing = timing or Timing()
         self._client = Client(
             server=Server(
@@ -89,7 +98,12 @@ class ComfyUiEngine:
         """List checkpoints, adapters and workflows; first what draws when nothing is named."""
         workflows = await asyncio.to_thread(self._shelf.models)
         files = await self._catalogue.models()
-        return [*workflows, *files] if self._shelf.workflow else [*files, *workflows]
+        if self._shelf.workflow:
+            return [*workflows, *(replace(file, whole=True) for file in files)]
+        return [*files, *workflows]
+
+    async def look_again(self) -> None:
+        """Do nothing: the server looks through its folders whenever it is asked."""
 
     async def probe(self) -> Health:
         """Ask for the server's version, and look whether the workflow for everything is sound."""

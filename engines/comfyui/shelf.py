@@ -74,4 +74,4 @@ def _model(path: Path) -> ModelInfo:
         template = _read(path)
     except InvalidSpecError as error:
         return ModelInfo(name=PREFIX + _name(path), error=str(error))
-    return ModelInfo(name=template.model, defaults=template.defaults)
+    return ModelInfo(name=template.model, defaults=template.defaults, whole=True)

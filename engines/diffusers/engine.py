@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from engines.base import (
+    EVERY_KIND,
     Capabilities,
     EngineName,
     Feature,
@@ -101,7 +102,7 @@ class DiffusersEngine:
         """What it can do, by the device that it will use."""
         batch = batch_size(DEVICES[guess_device(self._device)], self._settings)
         slots = self._settings.slots or batch * 2 + 1
-        return Capabilities("step", features=_FEATURES, batch=batch, slots=slots)
+        return Capabilities("step", features=_FEATURES, batch=batch, slots=slots, lists=EVERY_KIND)
 
     async def generate(
         self, spec: GenerationSpec, turn: Turn
@@ -139,6 +140,9 @@ class DiffusersEngine:
         if self._thread is None or self._thread.ended:
             return ()
         return await self.call(lambda studio: studio.loader.loaded)
+
+    async def look_again(self) -> None:
+        """Do nothing: the folder is looked through whenever the models are asked for."""
 
     async def probe(self) -> Health:
         """Ask whether it can draw; nothing is imported for that."""

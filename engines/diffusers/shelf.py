@@ -14,6 +14,7 @@ from engines.diffusers.folders import is_model_folder, tell_folder, weight_files
 from engines.diffusers.headers import BrokenFileError, read_header
 from engines.diffusers.kinds import Kind, Nature, tell_nature
 from engines.diffusers.names import family_aliases
+from engines.names import meant
 
 _REMEMBERED = 4096
 """Files whose headers are not read again while they are unchanged."""
@@ -74,8 +75,9 @@ def look_through(root: Path | None, built_in: Path) -> Sequence[Shelved]:
 
 def pick(shelf: Sequence[Shelved], name: str, kind: Kind) -> Shelved | None:
     """Return the model that a request means by `name`, a usable one before a broken one."""
-    meant = [one for one in shelf if one.info.kind == kind and one.info.answers_to(name)]
-    return min(meant, key=lambda one: bool(one.info.error), default=None)
+    infos = meant(name, kind, (one.info for one in shelf))
+    found = [one for one in shelf if one.info in infos]
+    return min(found, key=lambda one: bool(one.info.error), default=None)
 
 
 def _walk(folder: Path, *, seen: set[str]) -> Iterator[Shelved]:

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from engines.base import (
+    EVERY_KIND,
     Capabilities,
     EngineName,
     Feature,
@@ -23,7 +24,7 @@ from engines.inputs import Inputs
 from engines.invokeai.client import Client
 from engines.invokeai.feed import Socket
 from engines.invokeai.order import Order, settle
-from engines.invokeai.parts import Plan
+from engines.invokeai.parts import RESAMPLERS, Plan
 from engines.invokeai.recipe import plan
 from engines.invokeai.records import describe_all
 from engines.invokeai.schema import Schema, needs, needs_of, read_schema
@@ -64,7 +65,11 @@ class InvokeAiEngine:
     ) -> None:
         self.name = name
         self.capabilities = Capabilities(
-            preemption="job", features=frozenset(needs_of()) | _ALWAYS, batch=1, slots=1
+            preemption="job",
+            features=frozenset(needs_of()) | _ALWAYS,
+            lists=EVERY_KIND,
+            resamplers=RESAMPLERS,
+            prompt_loras=True,
         )
         self._inputs = inputs
         self._board = board
@@ -101,6 +106,9 @@ class InvokeAiEngine:
     async def models(self) -> Sequence[ModelInfo]:
         """List the checkpoints, adapters, ControlNets, VAEs and upscalers that it has."""
         return describe_all(await self._client.records())
+
+    async def look_again(self) -> None:
+        """Do nothing: it knows of a file as soon as that is installed."""
 
     async def probe(self) -> Health:
         """Ask for its version, and compare its nodes with what we send when that is new."""

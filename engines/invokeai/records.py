@@ -116,11 +116,13 @@ def describe_all(records: Sequence[Record]) -> list[ModelInfo]:
 
 def _describe(record: Record, name: str) -> ModelInfo:
     foreign = record.kind == "main" and record.base not in BASES
+    # Of namesakes the model's family decides, but not of models themselves.
+    shared = (record.full_name,) if record.kind == "main" else (record.full_name, record.name)
     return ModelInfo(
         name=name,
         kind=KINDS[record.kind],
         base=BASES.get(record.base, record.base),
-        aliases=record.aliases,
+        aliases=tuple(n for n in dict.fromkeys((*record.aliases, *shared)) if n != name),
         size_bytes=record.size_bytes,
         trigger_words=record.triggers,
         defaults=_defaults(record),

@@ -7,14 +7,16 @@ from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from pydantic import Field
 
-from engines.spec import SPEC_JSON
+from engines.errors import InvalidSpecError
+from engines.router import Route
+from engines.spec import SPEC_JSON, Draft
 from scheduler.ask import Ask
 from scheduler.job import Job, JobId
 from service.api.body import read_body, reply
 from service.bodies import GenerateBody
 from service.calls import Call, described
 from service.drafts import unknown_fields
-from service.keys import DRAFTS, JOURNAL, ROUTER, SCHEDULER, SETTINGS
+from service.keys import DRAFTS, JOURNAL, MODELS, ROUTER, SCHEDULER, SETTINGS
 from service.problems import RequestError
 from service.queries import Number, Query, read_query
 from service.views.jobs import AcceptedView, JobPage, JobView, QueueView, WholeJobView
@@ -26,6 +28,9 @@ _STATE = "queued|running|storing|succeeded|failed|cancelled"
 _FOUND = ("job_not_found", "store_down")
 _MOVED = (*_FOUND, "illegal_transition")
 _KEY_LENGTH = 200
+
+LOOK_SECONDS = 5.0
+"""How long a submit that would be refused waits for the engines to look again."""
 
 
 class JobsQuery(Query):
@@ -72,7 +77,7 @@ async def generate(request: web.Request) -> web.Response:
         raise RequestError("images are switched off", code="images_disabled", status=503)
     body, raw = await read_body(request, GenerateBody)
     draft = await request.app[DRAFTS].read(body)
-    route = request.app[ROUTER].settle(draft)
+    route = await _settled(request, draft)
     carrier: dict[str, str] = {}
     TraceContextTextMapPropagator().inject(carrier)
     key = _header(request, "Idempotency-Key")
@@ -169,6 +174,16 @@ async def pause_queue(request: web.Request) -> web.Response:
     await scheduler.pause_all(paused=request.match_info["verb"] == "pause")
     answer: QueueView = {"paused": scheduler.paused, "waiting": scheduler.waiting}
     return reply(answer)
+
+
+async def _settled(request: web.Request, draft: Draft) -> Route:
+    """Settle a draft; nothing is refused by what the engines said before they looked again."""
+    router = request.app[ROUTER]
+    try:
+        return router.settle(draft)
+    except InvalidSpecError:
+        await request.app[MODELS].look_again(patience_seconds=LOOK_SECONDS)
+    return router.settle(draft)
 
 
 def _job_id(request: web.Request) -> JobId:
