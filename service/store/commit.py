@@ -91,7 +91,9 @@ def _insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> list[object]
         statement = _statement(rows[0].table, len(rows[0].values), size)
         try:
             connection.execute(statement, [value for row in rows for value in row.values])
-        except sqlite3.IntegrityError as error:
+        except Exception as error:
+            if not _is_refusal(error):
+                raise
             if size == 1:
                 return [error]
             size //= 2
@@ -114,12 +116,18 @@ def _attempt(connection: sqlite3.Connection, work: Work) -> object:
     result: object
     try:
         result = work.run(connection)
-    except sqlite3.OperationalError:
-        raise
-    except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
+    except Exception as error:
+        if not _is_refusal(error):
+            raise
         result = error
         if not work.atomic:
             connection.execute("ROLLBACK TO one")
     if not work.atomic:
         connection.execute("RELEASE one")
     return result
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Say whether a write is at fault, so that the error is its asker's; else the file is."""
+    wrong = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
+    return isinstance(error, wrong) or not isinstance(error, sqlite3.Error)

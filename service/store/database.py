@@ -78,20 +78,29 @@ class Database:
         return done
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run work that changes nothing on the reader thread."""
+        """Run work that changes nothing on the reader thread.
+
+        Raises:
+            StoreDownError: the file cannot be read.
+        """
         if self._readers is None or self._reading is None:
             raise StoreDownError("the database is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._readers, work, self._reading)
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._readers, work, self._reading)
+        except sqlite3.Error as error:
+            raise StoreDownError(f"the database cannot be read: {error}") from error
 
     async def aclose(self) -> None:
         """Finish the queued writes and close; may be called twice."""
         writer, self._writer = self._writer, None
-        if writer is None or self._readers is None or self._reading is None:
+        readers, self._readers = self._readers, None
+        if writer is None or readers is None or self._reading is None:
             return
         self._hand_over()
         self._writes.put(None)
         await asyncio.to_thread(writer.join)
-        self._readers.shutdown()
+        readers.shutdown()
         self._reading.close()
 
     def _queue(self, item: Row | Work) -> None:

@@ -11,6 +11,9 @@ from scheduler.errors import StoreDownError
 from service.store.commit import MOST_ROWS
 from service.store.database import Database
 
+PATIENCE_SECONDS = 30.0
+"""A writer that has died never answers; without an end the test would never fail."""
+
 SCHEMA = "CREATE TABLE cats (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
 
 
@@ -102,10 +105,51 @@ async def test_a_database_that_cannot_be_written_says_so_to_all(
 async def test_closing_finishes_what_was_called(database: Database, path: Path) -> None:
     row = database.insert("cats", (1, "Tom"))
     await database.aclose()
+    assert row.done()  # else it would never be
     await row
     assert names(path) == ["Tom"]
     with pytest.raises(StoreDownError):
         await database.insert("cats", (2, "Kit"))
+    with pytest.raises(StoreDownError):
+        await database.read(lambda connection: connection.total_changes)
+
+
+async def test_a_row_that_is_none_takes_no_other_with_it(database: Database, path: Path) -> None:
+    refused = ("\udcff", 2**64, object())
+    rows = [database.insert("cats", (number, f"cat {number}")) for number in range(4)]
+    rows[2:2] = [database.insert("cats", (100, name)) for name in refused]
+    results = await asyncio.wait_for(
+        asyncio.gather(*rows, return_exceptions=True), PATIENCE_SECONDS
+    )
+    wrong = [UnicodeEncodeError, OverflowError, sqlite3.ProgrammingError]
+    assert [type(result) for result in results[2:5]] == wrong
+    assert results[:2] + results[5:] == [None] * 4
+    assert names(path) == [f"cat {number}" for number in range(4)]
+
+
+async def test_a_damaged_file_is_nobody_s_fault(path: Path) -> None:
+    before = Database(path)
+    await before.open(schema=SCHEMA)
+    await before.insert("cats", (1, "Tom"))
+    await before.aclose()
+    with path.open("r+b") as file:
+        file.seek(4096)  # the schema's page is whole, so that it can be opened
+        file.write(b"\xff" * 8192)
+    database = Database(path)
+    await database.open(schema="")
+    try:
+        for write in (
+            database.insert("cats", (2, "Kit")),
+            database.write(lambda connection: connection.execute("DELETE FROM cats")),
+        ):
+            with pytest.raises(StoreDownError, match=r"cannot be written: .*malformed"):
+                await write
+        with pytest.raises(StoreDownError, match=r"cannot be read: .*malformed"):
+            await database.read(
+                lambda connection: connection.execute("SELECT * FROM cats").fetchall()
+            )
+    finally:
+        await database.aclose()
 
 
 def flushes(connection: sqlite3.Connection) -> bool:
