@@ -10,11 +10,9 @@ import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 
-from engines.base import EngineName
-from engines.diffusers import DiffusersEngine, DiffusersSettings
-from engines.inputs import Inputs
 from engines.spec import GenerationSpec
 from tests.contract.engines import Bench, Trouble
+from tests.fakes.local import engine_in
 
 SPEC = GenerationSpec(
     prompt="a red circle",
@@ -39,14 +37,7 @@ def _runs_over(_: object, sample: torch.Tensor, *__: object, **___: object) -> o
 @asynccontextmanager
 async def make(folder: Path) -> AsyncIterator[Bench]:
     """Draw with the real network, in which a test may break what a device breaks."""
-    engine = DiffusersEngine(
-        name=EngineName("diffusers"),
-        models_dir=None,
-        data_dir=folder / "data",
-        inputs=Inputs(folder / "inputs"),
-        device="cpu",
-        settings=DiffusersSettings(preview_seconds=0, snapshot_seconds=0),
-    )
+    engine = engine_in(folder)
     with ExitStack() as broken:
 
         def network(forward: Callable[..., object]) -> None:

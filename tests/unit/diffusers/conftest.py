@@ -2,18 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from engines.base import EngineName
-from engines.diffusers import DiffusersEngine, DiffusersSettings
-from engines.inputs import Inputs
+from engines.diffusers import DiffusersEngine
 from tests.fakes import tiny_models
-
-QUIET = DiffusersSettings(preview_seconds=0, snapshot_seconds=0)
+from tests.fakes.local import engine_in
 
 
 @pytest.fixture(scope="session")
@@ -38,16 +34,8 @@ async def make_engine(models_dir: Path, tmp_path: Path) -> AsyncIterator[MakeEng
     made: list[DiffusersEngine] = []
 
     def make(**settings: object) -> DiffusersEngine:
-        engine = DiffusersEngine(
-            name=EngineName("diffusers"),
-            models_dir=models_dir,
-            data_dir=tmp_path / "data",
-            inputs=Inputs(tmp_path / "inputs"),
-            device="cpu",
-            settings=replace(QUIET, **settings),
-        )
-        made.append(engine)
-        return engine
+        made.append(engine_in(tmp_path, models_dir, **settings))
+        return made[-1]
 
     yield make
     for engine in made:
@@ -57,14 +45,6 @@ async def make_engine(models_dir: Path, tmp_path: Path) -> AsyncIterator[MakeEng
 @pytest.fixture(scope="module")
 def engine(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DiffusersEngine]:
     """An engine for pictures that do not disturb each other."""
-    folder = tmp_path_factory.mktemp("engine")
-    made = DiffusersEngine(
-        name=EngineName("diffusers"),
-        models_dir=models_dir,
-        data_dir=folder / "data",
-        inputs=Inputs(folder / "inputs"),
-        device="cpu",
-        settings=QUIET,
-    )
+    made = engine_in(tmp_path_factory.mktemp("engine"), models_dir)
     yield made
     asyncio.run(made.aclose())

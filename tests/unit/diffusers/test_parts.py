@@ -10,13 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engines.base import EngineName
-from engines.diffusers import DiffusersEngine, DiffusersSettings
+from engines.diffusers import DiffusersEngine
 from engines.errors import InvalidSpecError
-from engines.inputs import Inputs
 from engines.spec import Control, GenerationSpec, Hires, InputRef
 from tests.fakes import tiny_models
 from tests.fakes.drawing import SPEC, distance, draw, pixels_of
+from tests.fakes.local import engine_in
 from tests.fakes.pictures import gradient, half_mask, png_of
 from tests.fakes.single_file import make_controlnet_file, make_single_file, make_vae_file
 
@@ -65,15 +64,7 @@ def put(shelf: Path) -> Iterator[Put]:
 def engine(shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DiffusersEngine]:
     import asyncio
 
-    data = tmp_path_factory.mktemp("data")
-    made = DiffusersEngine(
-        name=EngineName("diffusers"),
-        models_dir=shelf,
-        data_dir=data,
-        inputs=Inputs(data / "inputs"),
-        device="cpu",
-        settings=DiffusersSettings(preview_seconds=0, snapshot_seconds=0),
-    )
+    made = engine_in(tmp_path_factory.mktemp("engine"), shelf)
     yield made
     asyncio.run(made.aclose())
 

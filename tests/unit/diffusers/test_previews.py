@@ -14,12 +14,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from engines.base import EngineName
-from engines.diffusers import DiffusersEngine, DiffusersSettings
+from engines.diffusers import DiffusersEngine
 from engines.diffusers.preview import MAX_BYTES, _jpeg
 from engines.diffusers.studio import Studio
-from engines.inputs import Inputs
 from tests.fakes.drawing import SPEC, draw, pixels_of
+from tests.fakes.local import engine_in
 from tests.fakes.tiny_models import make_taesd
 
 
@@ -59,14 +58,7 @@ def shelf(models_dir: Path, tmp_path: Path) -> Path:
 
 @pytest_asyncio.fixture
 async def engine(shelf: Path, tmp_path: Path) -> AsyncIterator[DiffusersEngine]:
-    made = DiffusersEngine(
-        name=EngineName("diffusers"),
-        models_dir=shelf,
-        data_dir=tmp_path / "data",
-        inputs=Inputs(tmp_path / "inputs"),
-        device="cpu",
-        settings=DiffusersSettings(preview_seconds=0, snapshot_seconds=0),
-    )
+    made = engine_in(tmp_path, shelf)
     yield made
     await made.aclose()
 

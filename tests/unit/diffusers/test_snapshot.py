@@ -149,22 +149,14 @@ async def test_forgotten_snapshots_are_swept_away(
 
 KILLED = """
 import asyncio, sys
-from dataclasses import replace
 from pathlib import Path
-import torch
-from engines.base import EngineName
-from engines.diffusers import DiffusersEngine, DiffusersSettings
-from engines.inputs import Inputs
 from engines.spec import SPEC_JSON
+from tests.fakes.local import engine_in
 from tests.fakes.turn import GateTurn
 
 async def main() -> None:
-    models, data, spec = sys.argv[1:]
-    engine = DiffusersEngine(
-        name=EngineName("diffusers"), models_dir=Path(models), data_dir=Path(data),
-        inputs=Inputs(Path(data) / "inputs"), device="cpu",
-        settings=DiffusersSettings(snapshot_seconds=1e-9, preview_seconds=0),
-    )
+    models, folder, spec = sys.argv[1:]
+    engine = engine_in(Path(folder), Path(models), snapshot_seconds=1e-9)
     turn = GateTurn("killed")
     turn.on_enter = lambda: turn.entered >= 6 and setattr(turn, "_open", False)
     async for update in engine.generate(SPEC_JSON.validate_json(spec), turn):
@@ -189,7 +181,7 @@ async def test_a_killed_process_loses_nothing_but_the_last_step(
         "-c",
         KILLED,
         str(models_dir),
-        str(tmp_path / "data"),
+        str(tmp_path),
         SPEC_JSON.dump_json(spec).decode(),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

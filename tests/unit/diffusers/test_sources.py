@@ -7,23 +7,10 @@ from typing import Any
 
 import pytest
 
-from engines.base import EngineName
-from engines.diffusers import DiffusersEngine, DiffusersSettings
 from engines.errors import EngineDownError, InvalidSpecError, ModelNotFoundError
-from engines.inputs import Inputs
 from tests.fakes.drawing import SPEC, distance, draw, pixels_of
+from tests.fakes.local import engine_in
 from tests.fakes.single_file import make_single_file
-
-
-def engine_on(models: Path, data: Path, *, allow_hub: bool = False) -> DiffusersEngine:
-    return DiffusersEngine(
-        name=EngineName("diffusers"),
-        models_dir=models,
-        data_dir=data,
-        inputs=Inputs(data / "inputs"),
-        device="cpu",
-        settings=DiffusersSettings(preview_seconds=0, snapshot_seconds=0, allow_hub=allow_hub),
-    )
 
 
 async def test_a_single_file_draws_as_its_folder(models_dir: Path, tmp_path: Path) -> None:
@@ -31,7 +18,7 @@ async def test_a_single_file_draws_as_its_folder(models_dir: Path, tmp_path: Pat
     shutil.copytree(models_dir / "tiny-sd15", models / "tiny-sd15")
     make_single_file(models / "one.safetensors", models / "tiny-sd15")
     (models / "one.kitty.json").write_text('{"base": "sd15"}')
-    engine = engine_on(models, tmp_path / "data")
+    engine = engine_in(tmp_path, models)
     whole, _ = await draw(engine, SPEC)
     single, _ = await draw(engine, replace(SPEC, model="one"))
     await engine.aclose()
@@ -43,7 +30,7 @@ async def test_a_single_file_without_its_family_says_what_is_missing(
     models_dir: Path, tmp_path: Path
 ) -> None:
     make_single_file(tmp_path / "models" / "one.safetensors", models_dir / "tiny-sd15")
-    engine = engine_on(tmp_path / "models", tmp_path / "data")
+    engine = engine_in(tmp_path, tmp_path / "models")
     with pytest.raises(InvalidSpecError, match="tokenizer and shapes"):
         await draw(engine, replace(SPEC, model="one"))
     await engine.aclose()
@@ -70,13 +57,13 @@ async def test_the_hub_is_asked_once_and_only_where_it_is_allowed(
 ) -> None:
     (tmp_path / "models").mkdir()
     spec = replace(SPEC, model="someone/tiny")
-    closed = engine_on(tmp_path / "models", tmp_path / "data")
+    closed = engine_in(tmp_path, tmp_path / "models")
     with pytest.raises(ModelNotFoundError):
         await draw(closed, spec)
     await closed.aclose()
     assert hub == []
 
-    opened = engine_on(tmp_path / "models", tmp_path / "data", allow_hub=True)
+    opened = engine_in(tmp_path, tmp_path / "models", allow_hub=True)
     await draw(opened, spec)
     await draw(opened, spec)
     with pytest.raises(EngineDownError, match="404"):

@@ -12,8 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from engines.base import EngineName, Shortfall
-from engines.diffusers import DiffusersEngine, DiffusersSettings
+from engines.base import Shortfall
 from engines.diffusers.digests import Digests
 from engines.diffusers.headers import BrokenFileError
 from engines.diffusers.library import Library
@@ -22,9 +21,9 @@ from engines.diffusers.pixels import cover
 from engines.diffusers.upscaler import Upscaler, enlarge, import_spandrel, load_upscaler
 from engines.diffusers.upscaling import Upscalers, at_once
 from engines.errors import InvalidSpecError, ModelNotFoundError
-from engines.inputs import Inputs
 from engines.spec import Tiling, Upscale
 from tests.fakes.drawing import SPEC, distance, draw, pixels_of
+from tests.fakes.local import engine_in
 from tests.fakes.pictures import gradient
 from tests.fakes.turn import GateTurn
 from tests.fakes.upscaler_files import make_compact, make_esrgan
@@ -120,14 +119,7 @@ async def test_every_tile_waits_for_its_turn(models_dir: Path, tmp_path: Path) -
     """Between two tiles the GPU can go to somebody else, as between two steps."""
     shutil.copytree(models_dir / "tiny-sd15", tmp_path / "models" / "tiny-sd15")
     make_compact(tmp_path / "models" / "repeat.safetensors")
-    engine = DiffusersEngine(
-        name=EngineName("diffusers"),
-        models_dir=tmp_path / "models",
-        data_dir=tmp_path / "data",
-        inputs=Inputs(tmp_path / "inputs"),
-        device="cpu",
-        settings=DiffusersSettings(preview_seconds=0, snapshot_seconds=0),
-    )
+    engine = engine_in(tmp_path, tmp_path / "models")
     spec = replace(SPEC, steps=1, width=64, height=640)
     plain, (turn, other) = await draw(engine, spec), (GateTurn(), GateTurn())
     await draw(engine, replace(spec, upscale=Upscale()), turn)
