@@ -9,21 +9,13 @@ from engines.a1111 import A1111Engine
 from engines.base import EngineName
 from engines.inputs import Inputs
 from engines.patience import ServerPatience
-from engines.spec import GenerationSpec, Tiling
+from engines.spec import Tiling
+from tests.contract.engines import SPEC as SMALL
 from tests.contract.engines import Bench, Trouble
 from tests.fakes.a1111 import FakeA1111
 from tests.fakes.stage import Flaw
 
-SPEC = GenerationSpec(
-    prompt="a lighthouse",
-    model="tiny",
-    width=64,
-    height=48,
-    steps=6,
-    cfg=7.0,
-    seed=41,
-    sampler="dpmpp_2m_karras",
-)
+SPEC = replace(SMALL, sampler="dpmpp_2m_karras")
 UNHONOURED = {
     "width": replace(SPEC, width=65),
     "height": replace(SPEC, height=50),

@@ -9,21 +9,13 @@ from engines.base import EngineName
 from engines.comfyui.engine import ComfyUiEngine
 from engines.comfyui.prompt import Timing
 from engines.inputs import Inputs
-from engines.spec import GenerationSpec, Tiling
+from engines.spec import Tiling
+from tests.contract.engines import SPEC as SMALL
 from tests.contract.engines import Bench, Trouble
 from tests.fakes.comfyui import FakeComfyUi, Manners, fake_comfyui
 from tests.fakes.stage import Flaw
 
-SPEC = GenerationSpec(
-    prompt="a lighthouse",
-    model="tiny",
-    width=64,
-    height=48,
-    steps=4,
-    cfg=7.0,
-    seed=41,
-    sampler="dpmpp_2m_karras",
-)
+SPEC = replace(SMALL, steps=4, sampler="dpmpp_2m_karras")
 TIMING = Timing(
     poll_seconds=0.05,
     quick_seconds=0.005,

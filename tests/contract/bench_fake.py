@@ -6,19 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from engines.fake import FakeEngine
-from engines.spec import GenerationSpec
+from tests.contract.engines import SPEC as SMALL
 from tests.contract.engines import Bench, Trouble
 
-SPEC = GenerationSpec(
-    prompt="a card",
-    model="test-card",
-    width=64,
-    height=48,
-    steps=6,
-    cfg=7.0,
-    seed=41,
-    sampler="euler",
-)
+SPEC = replace(SMALL, model="test-card")
 
 
 @asynccontextmanager

@@ -4,42 +4,43 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from engines.base import EngineName
 from engines.inputs import Inputs
 from engines.invokeai.engine import InvokeAiEngine
 from engines.patience import ServerPatience
-from engines.spec import GenerationSpec
-from tests.contract.engines import Bench, Trouble
+from tests.contract.engines import SPEC, Bench, Trouble
 from tests.fakes.invokeai import FakeInvokeAi
 from tests.fakes.invokeai_answers import record
 from tests.fakes.stage import Flaw
 
-NAME = EngineName("invokeai")
 QUICK = ServerPatience(poll_seconds=0.02, lost_seconds=0.2, stall_seconds=60.0, stop_seconds=60.0)
 
-SPEC = GenerationSpec(
-    prompt="a lighthouse",
-    model="tiny",
-    width=64,
-    height=48,
-    steps=6,
-    cfg=7.0,
-    seed=41,
-    sampler="euler",
-)
+
+def engine_on(
+    server: FakeInvokeAi,
+    folder: Path,
+    patience: ServerPatience = QUICK,
+    **more: Any,  # noqa: ANN401 - what an engine may be told
+) -> InvokeAiEngine:
+    """Return an engine that talks to the server."""
+    return InvokeAiEngine(
+        name=EngineName("invokeai"),
+        base_url=server.url,
+        inputs=Inputs(folder),
+        patience=patience,
+        **more,
+    )
 
 
 @asynccontextmanager
 async def make(folder: Path) -> AsyncIterator[Bench]:
     """Draw cards on a server with one model of each family."""
     server = FakeInvokeAi()
-    server.install(record("tiny"), record("big", base="sdxl"))
+    inks = record("ink", "lora"), record("ink", "lora", "sdxl")
+    server.install(record("tiny"), record("big", base="sdxl"), *inks)
     await server.start()
-
-    def engine(patience: ServerPatience = QUICK) -> InvokeAiEngine:
-        inputs = Inputs(folder)
-        return InvokeAiEngine(name=NAME, base_url=server.url, inputs=inputs, patience=patience)
 
     async def provoke(code: str) -> Trouble:
         server.stage.error = code if code == "out_of_memory" else ""
@@ -55,7 +56,7 @@ async def make(folder: Path) -> AsyncIterator[Bench]:
                 return Trouble(spec=SPEC, words="canceled")
             case "engine_timeout":
                 server.stage.error = "hang"
-                hasty = engine(replace(QUICK, stall_seconds=0.1))
+                hasty = engine_on(server, folder, replace(QUICK, stall_seconds=0.1))
                 return Trouble(spec=SPEC, words="in_progress", engine=hasty)
             case "bad_picture":
                 server.stage.spoil(Flaw.FLAT)
@@ -63,18 +64,18 @@ async def make(folder: Path) -> AsyncIterator[Bench]:
             case _:
                 raise ValueError(code)
 
-    drawing = engine()
+    engine = engine_on(server, folder)
     yield Bench(
-        engine=drawing,
+        engine=engine,
         spec=SPEC,
         provoke=provoke,
         busy=lambda: server.stage.busy,
-        restarted=engine,
+        restarted=lambda: engine_on(server, folder),
         server=server,
         unhonoured={
             "clip_skip": replace(SPEC, model="big", clip_skip=1),
             "prompt": replace(SPEC, prompt="[night:day:0.5]"),
         },
     )
-    await drawing.aclose()
+    await engine.aclose()
     await server.stop()

@@ -27,6 +27,18 @@ BENCHES = {
 HTTP = ("a1111", "invokeai", "comfyui", "comfyui-older")
 """Those that draw on a server, which may be lost."""
 
+SPEC = GenerationSpec(
+    prompt="a lighthouse",
+    model="tiny",
+    width=64,
+    height=48,
+    steps=6,
+    cfg=7.0,
+    seed=41,
+    sampler="euler",
+)
+"""A small picture, as most of them draw it."""
+
 HTTP_CODES = (
     "model_not_found",
     "out_of_memory",
