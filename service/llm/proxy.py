@@ -21,6 +21,7 @@ from service.presence import while_there
 from service.problems import RequestError
 
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_NAME_LENGTH = 200
 
 
 class LlmError(RequestError):
@@ -146,8 +147,9 @@ class Proxy:
             if not begun.done():
                 await fetching
             response = await begun
-            if await self._deliver(call, pipe, response):
-                await asyncio.wait([fetching])
+            if not await self._deliver(call, pipe, response):
+                return response
+            await asyncio.wait([fetching])
             if fetching.cancelled() or fetching.exception() is not None:
                 # The status is out already; a connection that breaks says that this is not all.
                 call.abort()
@@ -227,8 +229,9 @@ class _Call:
 
     @property
     def holder(self) -> str:
-        """Who holds the lease, for people."""
-        return f"{self.name} for {self.request.headers.get('X-Client') or self.request.remote}"
+        """Who holds the lease, for people: what is no text in the name given is left out."""
+        given = filter(str.isprintable, self.request.headers.get("X-Client", ""))
+        return f"{self.name} for {''.join(given)[:_NAME_LENGTH] or self.request.remote}"
 
     def abort(self) -> None:
         """Break the client's connection, if it still stands."""

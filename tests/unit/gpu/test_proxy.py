@@ -10,6 +10,7 @@ from yarl import URL
 
 from scheduler.gpu import Gpu
 from scheduler.lease import Tenant
+from service import presence
 from service.llm.proxy import Proxy, ProxyLimits
 from service.llm.servers import needs_gpu, parse_servers, target
 from service.middleware import translated
@@ -244,6 +245,52 @@ async def test_a_client_that_leaves_while_it_waits_is_forgotten(rig: Rig) -> Non
         while rig.gpu.leases.roll.asks:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
     assert rig.seen == []
+
+
+async def test_a_client_s_name_is_shown_as_text(rig: Rig) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        begun.set()
+        await go_on.wait()
+        return web.Response()
+
+    rig.answer = answer
+    host, port = rig.front.addresses[0]
+    reader, writer = await asyncio.open_connection(host, port)
+    name = b"t\xc3\xaate\xff\x80-" + b"9" * 1000
+    writer.write(b"POST /llm/q4/completion HTTP/1.1\r\nHost: x\r\nX-Client: " + name + b"\r\n\r\n")
+    await begun.wait()
+    [lease] = rig.gpu.leases.roll.leases
+    go_on.set()
+    await reader.readline()
+    writer.close()
+    assert lease.holder == "q4 for tête-" + "9" * 195
+
+
+async def test_a_client_that_leaves_between_two_pieces_is_no_bug(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(presence, "GONE_SECONDS", 3600.0)  # the next piece finds it out first
+    left = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b"data: more\n\n")
+                await asyncio.sleep(0.01)
+        finally:
+            left.set()
+
+    rig.answer = answer
+    got = await rig.client.post("/llm/q4/completion")
+    await got.content.readany()
+    got.close()
+    await left.wait()
+    assert not rig.held
+    assert not caplog.records
 
 
 def test_which_calls_make_a_model_work() -> None:
