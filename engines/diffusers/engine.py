@@ -4,6 +4,7 @@ import asyncio
 import importlib.metadata
 import importlib.util
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _NEEDS = ("torch", "diffusers", "transformers", "safetensors")
 _FEATURES = frozenset(Feature) - {Feature.REATTACH}
+_STEP_SECONDS = 3.0
+"""How long a list of models waits for the step that is under way, or for a model being loaded."""
 
 
 class DiffusersEngine:
@@ -89,6 +92,7 @@ class DiffusersEngine:
             settings=self._settings,
         )
         self._thread: DrawingThread | None = None
+        self._were_loaded: Sequence[str] = ()
         self._numbers = count()
         self._closed = False
 
@@ -137,9 +141,13 @@ class DiffusersEngine:
         return [replace(one.info, loaded=one.info.name in loaded) for one in shelf]
 
     async def _loaded(self) -> Sequence[str]:
+        """Name the loaded models; in the middle of a long step, those that were before it."""
         if self._thread is None or self._thread.ended:
             return ()
-        return await self.call(lambda studio: studio.loader.loaded)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STEP_SECONDS):
+                self._were_loaded = await self.call(lambda studio: studio.loader.loaded)
+        return self._were_loaded
 
     async def look_again(self) -> None:
         """Do nothing: the folder is looked through whenever the models are asked for."""

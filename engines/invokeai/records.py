@@ -144,7 +144,9 @@ def find(wanted: str, records: Sequence[Record], *, kind: str, field: str) -> Re
         lambda record: (record.name,),
         lambda record: (record.full_name,),
         lambda record: record.aliases,
-        lambda record: tuple(n.casefold() for n in (record.name, *record.aliases)),
+        lambda record: tuple(
+            n.casefold() for n in (record.name, record.full_name, *record.aliases)
+        ),
     )
     known = [record for record in records if record.kind == kind]
     for reading in readings:

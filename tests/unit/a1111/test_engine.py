@@ -395,6 +395,23 @@ async def test_new_files_are_looked_for_before_one_is_said_to_be_missing(start: 
     assert picture.facts["model"] == "fresh.safetensors [0000000000]"
 
 
+async def test_it_looks_again_only_while_nobody_s_picture_would_make_it_wait(
+    start: Start,
+) -> None:
+    server, engine = await start()
+    await engine.models()
+    server.new_checkpoints = ["fresh"]
+    users = await users_drawing(server)
+    with pytest.raises(EngineTimeoutError, match="it draws"):
+        await engine.look_again()
+    assert "/sdapi/v1/refresh-checkpoints" not in [path for _, path in server.requests]
+    server.stage.release()
+    await users
+    assert "fresh" not in [card.name for card in await engine.models()]
+    await engine.look_again()
+    assert "fresh" in [card.name for card in await engine.models()]
+
+
 async def test_before_schedulers_existed(start: Start) -> None:
     server, engine = await start(old=True)
     server.webui.options.pop("show_progress_every_n_steps")

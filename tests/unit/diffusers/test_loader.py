@@ -1,5 +1,7 @@
 """Which models stay on the device, by what they take there."""
 
+import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,21 @@ SMALL, BIG = SPEC, replace(SPEC, model="tiny-sdxl")
 
 async def loaded(engine: DiffusersEngine) -> set[str]:
     return {model.name for model in await engine.models() if model.loaded}
+
+
+async def test_nobody_waits_for_a_long_step_to_learn_what_is_there(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine()
+    await draw(engine, SMALL)
+    before = await loaded(engine)
+    monkeypatch.setattr("engines.diffusers.engine._STEP_SECONDS", 0.0)
+    busy, done = threading.Event(), threading.Event()
+    step = asyncio.create_task(engine.call(lambda _: (busy.set(), done.wait(60))))
+    await asyncio.to_thread(busy.wait, 60)
+    assert await loaded(engine) == before == {SMALL.model}
+    done.set()
+    await step
 
 
 async def needed(engine: DiffusersEngine) -> int:

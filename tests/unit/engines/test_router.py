@@ -1,12 +1,13 @@
 """Who draws what: by engine, profile, model and default; and who takes over."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typing_extensions import override
 
-from engines.base import EngineName, Feature, ModelInfo, SizeBounds
+from engines.base import EVERY_KIND, EngineName, Feature, ModelInfo, SizeBounds
 from engines.config import Config, ConfigError, EngineConfig, Profile, read_config
 from engines.errors import EngineDownError, InvalidSpecError, ModelNotFoundError
 from engines.fake import FakeEngine
@@ -22,12 +23,13 @@ class Painter(FakeEngine):
 
     def __init__(self, name: str, *models: ModelInfo) -> None:
         super().__init__(name=EngineName(name))
-        self._models = models
+        self.has, self.gone = models, not models
 
+    @override
     async def models(self) -> Sequence[ModelInfo]:
-        if not self._models:
+        if self.gone:
             raise EngineDownError("away")
-        return self._models
+        return self.has
 
 
 SMALL = ModelInfo("small", aliases=("tiny",), bounds=SizeBounds(128, 256), refused_samplers=("p",))
@@ -41,6 +43,7 @@ async def route(
     load: dict[str, int] | None = None,
     weights: dict[str, float] | None = None,
     disable: tuple[Feature, ...] = (),
+    models: Models | None = None,
 ) -> Router:
     built = {
         e.name: Built(
@@ -52,8 +55,9 @@ async def route(
         )
         for e in engines
     }
-    models = Models({e.name: e for e in engines})
-    await models.refresh()
+    if models is None:
+        models = Models({e.name: e for e in engines})
+        await models.refresh()
     return Router(
         engines=built,
         default=engines[0].name,
@@ -182,6 +186,65 @@ async def test_another_engine_takes_over_only_if_it_can_and_works() -> None:
     assert router.alternative(EngineName("a"), spec) is None
 
 
+def with_files(name: str, *files: ModelInfo) -> Painter:
+    """An engine that has the model `big`, and lists all its files."""
+    painter = Painter(name, BIG, *files)
+    painter.capabilities = replace(painter.capabilities, lists=EVERY_KIND)
+    return painter
+
+
+INK = ModelInfo("ink.safetensors", kind="lora", aliases=("ink",))
+WITH_INK = Draft("p", model="big", loras=(Lora("ink"),))
+
+
+async def test_of_a_model_s_homes_one_that_has_all_files_draws() -> None:
+    engines = (with_files("a"), with_files("b", INK))
+    router = await route(*engines)
+    assert router.settle(Draft("p", model="big")).engine == "a"
+    settled = router.settle(WITH_INK)
+    assert (settled.engine, settled.shortfalls) == ("b", ())
+    assert router.alternative(EngineName("b"), settled.spec) is None
+    assert router.alternative(EngineName("a"), settled.spec) == "b"
+    busy = await route(*engines, closed=frozenset("a"), load={"b": 99})
+    assert busy.settle(WITH_INK).engine == "b"
+    with pytest.raises(ModelNotFoundError) as refused:
+        router.settle(replace(WITH_INK, engine="a"))
+    assert refused.value.field == "loras.0.name"
+
+
+async def test_only_an_engine_that_can_say_so_has_not() -> None:
+    down, up = with_files("a"), with_files("b")
+    models = Models({e.name: e for e in (down, up)})
+    await models.refresh()
+    router = await route(down, up, models=models)
+    with pytest.raises(ModelNotFoundError):
+        router.settle(WITH_INK)
+    down.gone = True
+    await models.look_again(patience_seconds=60)
+    settled = router.settle(WITH_INK)
+    assert settled.engine == "a"
+    assert [(s.code, s.field) for s in settled.shortfalls] == [("model_unchecked", "loras.0.name")]
+    unknown = router.settle(Draft("p", engine="a", model="new"))
+    assert [s.code for s in unknown.shortfalls] == ["model_unchecked"]
+    assert unknown.spec.model == "new"
+
+
+async def test_an_engine_that_does_not_list_a_kind_is_not_asked_for_it() -> None:
+    router = await route(Painter("a", BIG))
+    assert router.settle(WITH_INK).shortfalls == ()
+
+
+async def test_a_workflow_that_brings_its_own_files_is_asked_for_no_other() -> None:
+    painter = with_files("a")
+    painter.has = (replace(BIG, whole=True),)
+    assert (await route(painter)).settle(WITH_INK).spec.loras == (Lora("ink"),)
+
+
+async def test_what_an_engine_cannot_do_it_needs_no_file_for() -> None:
+    router = await route(with_files("a"), disable=(Feature.LORA,))
+    assert [s.code for s in router.settle(WITH_INK).shortfalls] == ["unsupported"]
+
+
 def test_the_file_builds_several_engines_of_a_kind(tmp_path: Path) -> None:
     path = tmp_path / "kitty.toml"
     path.write_text(
@@ -224,18 +287,3 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError):
         read_config(path)
-
-
-class Buggy(FakeEngine):
-    """Does not get as far as saying what it has."""
-
-    @override
-    async def models(self) -> Sequence[ModelInfo]:
-        raise RuntimeError
-
-
-async def test_a_bug_in_one_engine_s_list_spoils_no_other() -> None:
-    models = Models({EngineName("a"): Buggy(), EngineName("b"): Painter("b", SMALL)})
-    await models.refresh()
-    assert models[EngineName("b")] == (SMALL,)
-    assert models.errors == {"a": "internal: unexpected RuntimeError"}
