@@ -87,12 +87,15 @@ class RequestError(Exception):
 def problem(
     status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: object
 ) -> web.Response:
-    """Return a problem document; `more` are further members that are not empty."""
+    """Return a problem document; `more` are further members that are not empty.
+
+    What a header brought into `detail` need not be text; each wrong byte becomes a "?".
+    """
     body: dict[str, object] = {
         "type": f"about:blank#{code}",
         "title": _TITLES.get(status, "Error"),
         "status": status,
-        "detail": detail,
+        "detail": detail.encode(errors="replace").decode(),
         "code": code,
         **{name: value for name, value in more.items() if value},
     }
