@@ -1,16 +1,13 @@
-import json
+"""A spec is written into a user's workflow."""
+
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-import engines.comfyui
-from engines.comfyui.canvas import Names
-from engines.comfyui.shelf import Shelf
 from engines.comfyui.sketch import class_of, inputs_of
-from engines.comfyui.template import Template, read_template
-from engines.errors import InvalidSpecError, ModelNotFoundError
-from engines.spec import Control, GenerationSpec, Hires, InputRef, Lora
+from engines.errors import InvalidSpecError
+from engines.spec import Control, Hires, Lora
+from tests.unit.comfyui.authored import NAMES, A, B, asked, filled, template
 from tests.unit.comfyui.graphs import (
     CONTROLLED,
     FLUX,
@@ -21,40 +18,6 @@ from tests.unit.comfyui.graphs import (
     node,
     with_nodes,
 )
-
-A, B = InputRef("a" * 64), InputRef("b" * 64)
-NAMES = Names(checkpoint="", sampler="", scheduler="", prefix="kitty/1", images={A: "a", B: "b"})
-UNCLEAR = with_nodes(
-    classic(n3__positive=["20", 0]),
-    n20=node("ConditioningCombine", conditioning_1=["6", 0], conditioning_2=["21", 0]),
-    n21=node("CLIPTextEncode", "Where", text="at dusk", clip=["4", 1]),
-)
-
-
-def template(graph: Graph, sidecar: object = None) -> Template:
-    side = None if sidecar is None else json.dumps(sidecar).encode()
-    return read_template("boats", json.dumps(graph).encode(), side)
-
-
-def asked(of: Template, **wishes: object) -> GenerationSpec:
-    """Return a spec that asks for what the author had set, but for the wishes."""
-    plain = of.defaults
-    spec = GenerationSpec(
-        prompt="a cat",
-        model=of.model,
-        width=plain.width,
-        height=plain.height,
-        steps=plain.steps,
-        cfg=plain.cfg,
-        seed=7,
-        sampler=plain.sampler,
-    )
-    return replace(spec, **wishes)  # type: ignore[arg-type]
-
-
-def filled(of: Template, names: Names = NAMES, **wishes: object) -> tuple[Graph, list[str]]:
-    workflow, shortfalls = of.fill(asked(of, **wishes), names)
-    return workflow.graph, [s.field for s in shortfalls]
 
 
 def test_a_spec_is_written_where_it_belongs() -> None:
@@ -172,125 +135,3 @@ def test_a_workflow_without_a_result_draws_nothing() -> None:
     del graph["9"]
     with pytest.raises(InvalidSpecError, match="saves no picture"):
         filled(template(graph))
-
-
-# -- declarations
-
-
-@pytest.mark.parametrize(
-    "place",
-    ["21.text", "Where.text", {"node": 21, "field": "text"}, ["21.text"]],
-)
-def test_a_declaration_names_its_node_by_id_or_title(place: object) -> None:
-    graph, missing = filled(template(UNCLEAR, {"prompt": place}))
-    assert not missing
-    assert (inputs_of(graph, "21")["text"], inputs_of(graph, "6")["text"]) == ("a cat", "a boat")
-
-
-def test_a_declaration_names_its_node_by_class_where_there_is_one() -> None:
-    graph, _ = filled(template(classic(), {"seed": "KSampler.seed", "size": "EmptyLatentImage"}))
-    assert inputs_of(graph, "3")["seed"] == 7
-
-
-def test_a_declaration_may_stand_in_the_workflow_which_then_runs_without_it() -> None:
-    of = template({**UNCLEAR, "kitty": {"prompt": ["6.text", "21.text"], "negative": None}})
-    assert "kitty" not in of.graph
-    graph, missing = filled(of, negative_prompt="dogs")
-    assert [inputs_of(graph, n)["text"] for n in ("6", "21")] == ["a cat", "a cat"]
-    assert missing == ["negative_prompt"]
-
-
-def test_an_output_is_declared_by_its_node() -> None:
-    graph = with_nodes(classic(), n10=node("SaveImage", "Final", images=["8", 0]))
-    workflow, _ = template(graph, {"output": "Final"}).fill(asked(template(classic())), NAMES)
-    assert workflow.output == "10"
-    assert inputs_of(workflow.graph, "9")["filename_prefix"] == "ComfyUI"
-
-
-def test_a_recorded_post_is_a_workflow() -> None:
-    assert template({"prompt": classic(), "client_id": "x"}).graph == classic()
-
-
-@pytest.mark.parametrize(
-    ("graph", "sidecar", "words"),
-    [
-        (UNCLEAR, None, "prompt: 21.text .*'Where'.* = 'at dusk', 6.text .*'Say'.* = 'a boat'"),
-        (classic(), {"prompt": "Nowhere.text"}, "no node 'Nowhere', only 3 .KSampler."),
-        (classic(), {"prompt": "CLIPTextEncode.text"}, "may be any of the nodes 6, 7"),
-        (classic(), {"seed": "3.noise_seed"}, "node 3 has no input 'noise_seed', only seed"),
-        (classic(), {"promt": "6.text"}, "no role 'promt', only size, prompt"),
-        (classic(), {"prompt": 6}, 'not to "node.field"'),
-        (classic(), ["prompt"], "binding is no JSON object"),
-        ({"nodes": [], "links": []}, None, r"Export \(API\)"),
-        ({"1": {"class_type": "X"}}, None, "node '1' has no class_type or no inputs"),
-        ({}, None, "no JSON object with nodes"),
-    ],
-)
-def test_what_is_wrong_with_a_workflow_is_said_clearly(
-    graph: Graph, sidecar: object, words: str
-) -> None:
-    with pytest.raises(InvalidSpecError, match=words) as caught:
-        template(graph, sidecar)
-    assert str(caught.value).startswith("workflow 'boats': ")
-    assert caught.value.field == "model"
-
-
-def test_no_json_is_said_clearly() -> None:
-    with pytest.raises(InvalidSpecError, match="no JSON"):
-        read_template("boats", b"{")
-
-
-# -- the folder
-
-
-def write(path: Path, content: object) -> Path:
-    path.write_text(json.dumps(content))
-    return path
-
-
-def test_a_folder_of_workflows_is_listed_as_models(tmp_path: Path) -> None:
-    write(tmp_path / "boats.json", classic())
-    write(tmp_path / "dusk.json", UNCLEAR)
-    write(tmp_path / "fixed.json", UNCLEAR)
-    write(tmp_path / "fixed.bind.json", {"prompt": "6.text"})
-    boats, dusk, fixed = Shelf(workflow=None, folder=tmp_path).models()
-    assert [m.name for m in (boats, dusk, fixed)] == [
-        f"workflow:{n}" for n in ("boats", "dusk", "fixed")
-    ]
-    assert boats.defaults.steps == 25
-    assert (boats.error, fixed.error) == ("", "")
-    assert "several inputs could be meant" in dusk.error
-
-
-def test_named_workflows_draw_what_names_them_and_the_one_for_all_the_rest(tmp_path: Path) -> None:
-    write(tmp_path / "boats.json", classic())
-    everything = write(tmp_path / "all.json", FLUX)
-    shelf = Shelf(workflow=everything, folder=tmp_path)
-    found = [shelf.template(model) for model in ("workflow:boats", "workflow:all", "tiny", "")]
-    assert [t and t.name for t in found] == ["boats", "all", "all", "all"]
-    assert [m.name for m in shelf.models()] == ["workflow:all", "workflow:boats"]
-    assert Shelf(workflow=None, folder=tmp_path).template("tiny") is None
-
-
-def test_an_edited_workflow_counts_at_once(tmp_path: Path) -> None:
-    shelf = Shelf(workflow=write(tmp_path / "all.json", classic()), folder=None)
-    write(tmp_path / "all.json", classic(n3__steps=3))
-    found = shelf.template("")
-    assert found is not None
-    assert found.defaults.steps == 3
-
-
-def test_a_missing_workflow_is_named_with_those_there_are(tmp_path: Path) -> None:
-    write(tmp_path / "boats.json", classic())
-    with pytest.raises(ModelNotFoundError, match="no workflow 'cars'; there are boats"):
-        Shelf(workflow=None, folder=tmp_path).template("workflow:cars")
-    with pytest.raises(InvalidSpecError, match="'gone': No such file"):
-        Shelf(workflow=tmp_path / "gone.json", folder=None).template("")
-
-
-def test_the_example_needs_its_binding_and_is_sound_with_it() -> None:
-    folder = Path(engines.comfyui.__file__).parent / "workflows"
-    [example] = Shelf(workflow=None, folder=folder).models()
-    assert (example.name, example.error) == ("workflow:two-pass", "")
-    with pytest.raises(InvalidSpecError, match=r"prompt: 2\.text .*3\.text"):
-        read_template("two-pass", (folder / "two-pass.json").read_bytes())
