@@ -10,11 +10,13 @@ from engines.base import EngineName
 from engines.inputs import Inputs
 from engines.invokeai.engine import InvokeAiEngine
 from engines.patience import ServerPatience
-from tests.contract.engines import SPEC, Bench, Trouble
+from tests.contract.engines import SPEC as SMALL
+from tests.contract.engines import Bench, Trouble
 from tests.fakes.invokeai import FakeInvokeAi
 from tests.fakes.invokeai_answers import record
 from tests.fakes.stage import Flaw
 
+SPEC = replace(SMALL, steps=3)
 QUICK = ServerPatience(poll_seconds=0.02, lost_seconds=0.2, stall_seconds=60.0, stop_seconds=60.0)
 
 
