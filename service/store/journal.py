@@ -145,20 +145,30 @@ class Journal:
     async def page(
         self, *, limit: int, before: int | None = None, states: Sequence[str] = ()
     ) -> Sequence[Job]:
-        """Return up to `limit` jobs, newest first, older than number `before`."""
-        where, values = ["number < ?"], [before if before is not None else 2**62]
-        marks = ",".join("?" * len(states))
-        if states:
-            where.append(f"state IN ({marks})")
+        """Return `limit` jobs if there are as many, newest first, older than number `before`.
+
+        A row that cannot be read is left out, and in the log.
+        """
+        marks = f" AND state IN ({','.join('?' * len(states))})" if states else ""
         query = (
-            f"SELECT {_COLUMNS} FROM jobs WHERE {' AND '.join(where)}"  # noqa: S608
+            f"SELECT {_COLUMNS}, number FROM jobs WHERE number < ?{marks}"  # noqa: S608
             " ORDER BY number DESC LIMIT ?"
         )
+        jobs: list[Job] = []
+        last = before if before is not None else 2**62
+        while wanted := limit - len(jobs):
 
-        def work(connection: sqlite3.Connection) -> list[_Row]:
-            return connection.execute(query, (*values, *states, limit)).fetchall()
+            def work(
+                connection: sqlite3.Connection, under: int = last, most: int = wanted
+            ) -> list[_NumberedRow]:
+                return connection.execute(query, (under, *states, most)).fetchall()
 
-        return [_job(row) for row in await self._database.read(work)]
+            rows = await self._database.read(work)
+            jobs += _readable(rows)
+            if len(rows) < wanted:
+                break
+            last = rows[-1][-1]
+        return jobs
 
     async def unfinished(self, state: str, *, until: int) -> AsyncIterator[Sequence[Job]]:
         """Yield the jobs in a state up to number `until`, oldest first, in small portions.
