@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 
 from aiohttp import web
 
@@ -43,8 +43,8 @@ _log = logging.getLogger(__name__)
 async def lifespan(app: web.Application) -> AsyncIterator[None]:
     """Start the scheduler and its company; end the company when the scheduler has stopped."""
     scheduler = app[SCHEDULER]
-    asking = asyncio.create_task(app[MODELS].refresh(), name="first models")
-    connecting = asyncio.create_task(_connect(app), name="object store")
+    asking = _beside(app[MODELS].refresh(), "first models")
+    connecting = _beside(_connect(app), "object store")
     await asyncio.wait({asking, connecting}, timeout=START_PATIENCE_SECONDS)
     for gpu in app[GPUS].values():
         await gpu.start()
@@ -53,11 +53,11 @@ async def lifespan(app: web.Application) -> AsyncIterator[None]:
     company = [
         asking,
         connecting,
-        asyncio.create_task(_tend_store(app, connecting), name="store company"),
-        asyncio.create_task(_count(scheduler.events, app[METRICS]), name="metrics"),
-        asyncio.create_task(_keep_asking(app), name="models"),
-        asyncio.create_task(_forget_inputs(app), name="old inputs"),
-        asyncio.create_task(warm(app, asking), name="warm-up"),
+        _beside(_tend_store(app, connecting), "store company"),
+        _beside(_count(scheduler.events, app[METRICS]), "metrics"),
+        _beside(_keep_asking(app), "models"),
+        _beside(_forget_inputs(app), "old inputs"),
+        _beside(warm(app, asking), "warm-up"),
     ]
     yield
     app[MODELS].cancel()
@@ -72,6 +72,18 @@ async def drain(app: web.Application) -> None:
     await app[SCHEDULER].stop(grace_seconds=app[SETTINGS].shutdown_grace_seconds)
     for gpu in app[GPUS].values():
         await gpu.aclose()
+
+
+def _beside(work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+    """Let something run beside the requests; the log tells if a bug ends it."""
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_tell)
+    return task
+
+
+def _tell(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        _log.error("a bug has ended what runs beside: %s", task.get_name(), exc_info=error)
 
 
 async def _count(events: Events, metrics: Metrics) -> None:
@@ -94,7 +106,10 @@ async def _forget_inputs(app: web.Application) -> None:
     while True:
         before = app[CLOCK].now().timestamp() - INPUTS_KEPT_SECONDS
         needed = await _needed_inputs(app[SCHEDULER].table)
-        await asyncio.to_thread(app[INPUTS].forget, before=before, but=needed)
+        try:
+            await asyncio.to_thread(app[INPUTS].forget, before=before, but=needed)
+        except OSError as error:
+            _log.warning("old input pictures could not be deleted: %s", error)
         await asyncio.sleep(INPUTS_EVERY_SECONDS)
 
 
