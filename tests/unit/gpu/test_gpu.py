@@ -1,48 +1,16 @@
-"""The GPU with real time, real tasks and real threads, but pictures stepped by hand."""
+"""The GPU with real time and real tasks, but pictures stepped by hand."""
 
 import asyncio
-import random
-import threading
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import replace
-from typing import Self
 
 import pytest
 
-from engines.errors import EngineDownError
 from scheduler.errors import GpuBusyError, LeaseLostError, ShuttingDownError
-from scheduler.gpu import Gpu, Resident
+from scheduler.gpu import Gpu
 from scheduler.job import JobId
-from scheduler.lease import Lease, LlmPolicy, Rules, Tenant
-from scheduler.memory import MemoryPolicy, MemoryRules
-from scheduler.news import Interrupted, LeaseExpired, News, Parked, Waited
+from scheduler.lease import LlmPolicy, Rules, Tenant
+from scheduler.news import Interrupted, LeaseExpired, Parked, Waited
+from tests.unit.gpu.chats import ask, news_of, resident
 from tests.unit.gpu.pictures import Parking, a_turn
-
-
-async def ask(gpu: Gpu, tenant: Tenant = Tenant.LLM, **more: float) -> asyncio.Task[Lease]:
-    """Return a task that waits for a lease and has asked for it."""
-    task = asyncio.create_task(gpu.desk.acquire(tenant, "a chat", **more))
-    await asyncio.sleep(0)
-    return task
-
-
-def news_of(gpu: Gpu) -> list[News]:
-    heard: list[News] = []
-    gpu.listen(heard.append)
-    return heard
-
-
-def resident(
-    *,
-    interrupt: Callable[[JobId], bool] = lambda _: False,
-    opened: Callable[[], object] = lambda: None,
-    release: Callable[[], object] = lambda: None,
-) -> Resident:
-    async def released() -> None:
-        release()
-
-    return Resident(wanting=lambda: False, opened=opened, interrupt=interrupt, release=released)
 
 
 async def test_a_chat_gets_the_gpu_between_two_steps_and_the_picture_goes_on() -> None:
@@ -193,48 +161,6 @@ async def test_a_paused_picture_is_not_called_parked() -> None:
     assert turn.held_seconds > 0
 
 
-async def test_memory_is_freed_before_a_chat_gets_the_gpu() -> None:
-    gpu, order = Gpu(memory=MemoryRules(policy=MemoryPolicy.ALWAYS)), []
-    gpu.attach(resident(release=lambda: order.append("freed")))
-    gpu.attach(resident(release=lambda: order.append("freed too")))
-    await gpu.desk.acquire(Tenant.LLM, "a chat")
-    order.append("granted")
-    await gpu.desk.acquire(Tenant.LLM, "another")
-    assert order == ["freed", "freed too", "granted"]
-
-
-async def test_an_engine_that_keeps_its_memory_keeps_no_chat_waiting(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    def fail() -> None:
-        raise EngineDownError("gone")
-
-    gpu = Gpu(memory=MemoryRules(policy=MemoryPolicy.ALWAYS))
-    gpu.attach(resident(release=fail))
-    await gpu.desk.acquire(Tenant.LLM, "a chat")
-    assert "kept its memory: gone" in caplog.text
-
-
-async def test_memory_is_freed_when_no_picture_came_for_a_while() -> None:
-    gpu = Gpu(memory=MemoryRules(policy=MemoryPolicy.IDLE, idle_seconds=0.02))
-    freed = asyncio.Event()
-    gpu.attach(resident(release=freed.set))
-    gpu.poke()
-    turn = a_turn(gpu)
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(freed.wait(), 0.1)
-    turn.close()
-    await freed.wait()
-    await gpu.aclose()
-
-
-async def test_nothing_is_freed_by_default() -> None:
-    gpu, freed = Gpu(), []
-    gpu.attach(resident(release=lambda: freed.append(1)))
-    await gpu.desk.acquire(Tenant.LLM, "a chat")
-    assert freed == []
-
-
 async def test_the_end_refuses_who_waits_and_who_comes() -> None:
     gpu = Gpu()
     turn = a_turn(gpu)
@@ -246,96 +172,6 @@ async def test_the_end_refuses_who_waits_and_who_comes() -> None:
         await chat
     with pytest.raises(ShuttingDownError):
         await gpu.desk.acquire(Tenant.LLM, "late")
-
-
-class Crowd:
-    """Pictures that step in threads of their own as fast as they can, and chats among them."""
-
-    def __init__(self, pictures: int) -> None:
-        self.gpu = Gpu()
-        self.steps = [0] * pictures
-        self.meetings = 0
-        self.turns = [a_turn(self.gpu, place) for place in range(pictures)]
-        self._threads = [
-            threading.Thread(target=self._draw, args=(place,)) for place in range(pictures)
-        ]
-        self._chatting, self._ending = threading.Event(), threading.Event()
-
-    def _draw(self, place: int) -> None:
-        turn, woken = self.turns[place], threading.Event()
-        turn.on_change(woken.set)
-        while not self._ending.is_set():
-            woken.clear()
-            if not turn.enter():
-                woken.wait(10.0)
-                continue
-            self.steps[place] += 1
-            self.meetings += self._chatting.is_set()
-            turn.leave()
-
-    async def chat(self, seed: int) -> None:
-        """Ask again and again; every fifth time, leave at some moment."""
-        choice = random.Random(seed)  # noqa: S311 - reproducible
-        for _ in range(100):
-            patience = None if choice.random() < 0.8 else choice.random() * 0.0002
-            with suppress(TimeoutError):
-                async with asyncio.timeout(patience), self.gpu.desk.hold(Tenant.LLM, "a chat"):
-                    await self._talk()
-            await asyncio.sleep(choice.random() * 0.0002)
-
-    async def _talk(self) -> None:
-        self._chatting.set()
-        try:
-            await asyncio.sleep(0)
-        finally:
-            if len(self.gpu.leases.roll.leases) == 1:
-                self._chatting.clear()
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        self.gpu.gate.open()
-        for thread in self._threads:
-            thread.join()
-
-
-async def test_threads_that_step_never_meet_a_chat() -> None:
-    with Crowd(pictures=5) as crowd:
-        await asyncio.gather(*(crowd.chat(seed) for seed in range(3)))
-    assert crowd.meetings == 0
-    assert min(crowd.steps) > 0
-    assert crowd.gpu.leases.roll.leases == ()
-
-
-async def test_a_hand_over_that_was_given_up_does_not_count_for_the_next() -> None:
-    """Memory is being freed for a chat that leaves; a picture goes on; the next chat must wait."""
-    gpu, freeing = Gpu(memory=MemoryRules(policy=MemoryPolicy.ALWAYS)), Parking()
-    go_on, freed = asyncio.Event(), asyncio.Event()
-
-    async def release() -> None:
-        freeing(True)
-        await go_on.wait()
-        freed.set()
-
-    turn = a_turn(gpu)
-    gpu.attach(replace(resident(), release=release))
-    first = await ask(gpu)
-    await freeing.until(True)
-    first.cancel()
-    await asyncio.wait([first])
-    assert turn.enter()
-    second = await ask(gpu)
-    go_on.set()
-    await freed.wait()
-    for _ in range(3):
-        await asyncio.sleep(0)
-    assert gpu.leases.roll.leases == ()
-    turn.leave()
-    await second
 
 
 @pytest.mark.parametrize("tenant", Tenant)
