@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,17 +60,19 @@ class Snapshots:
         self._keep_seconds = keep_days * _DAY_SECONDS
         self._desk = ThreadPoolExecutor(1, thread_name_prefix="snapshots")
         self._writing: dict[str, Future[None]] = {}
+        self._swept = 0.0
 
     def close(self) -> None:
         """Return when everything is written."""
         self._desk.shutdown(wait=True)
 
     def sweep(self) -> None:
-        """Remove what was forgotten: snapshots of pictures that nobody took up again."""
-        oldest = time.time() - self._keep_seconds
-        for path in self._folder.glob("*.safetensors"):
-            if path.stat().st_mtime < oldest:
-                path.unlink(missing_ok=True)
+        """Remove what was forgotten: of pictures that nobody took up again, or half written."""
+        self._swept = time.time()
+        for path in self._folder.glob("*"):
+            with suppress(FileNotFoundError):  # it may be taken up just now
+                if path.stat().st_mtime < self._swept - self._keep_seconds:
+                    path.unlink()
 
     def write(self, picture_id: str, snapshot: Snapshot, *, under: str) -> None:
         """Write a snapshot, replacing the picture's earlier one.
@@ -82,6 +85,9 @@ class Snapshots:
         tensors = {f"state.{k}": v.detach().cpu().clone() for k, v in snapshot.tensors.items()}
         told = _flatten(snapshot.memory, tensors)
         notes = {"under": under, "part": str(snapshot.part), "memory": json.dumps(told)}
+        self._writing = {name: one for name, one in self._writing.items() if not one.done()}
+        if time.time() - self._swept > _DAY_SECONDS:
+            self._desk.submit(self.sweep)
         self._writing[picture_id] = self._desk.submit(
             self._save, self._path(picture_id), tensors, notes
         )
@@ -129,7 +135,7 @@ class Snapshots:
             partial = path.with_suffix(".part")
             save_file(tensors, partial, metadata=notes)
             partial.replace(path)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             # Without it a restart begins this picture again; the drawing itself goes on.
             _LOG.warning("a snapshot could not be written: %s", error)
 
