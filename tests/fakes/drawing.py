@@ -70,7 +70,11 @@ async def draw_all(engine: Engine, *specs: GenerationSpec) -> list[Picture]:
 
 def pixels_of(png: bytes) -> NDArray[np.uint8]:
     with Image.open(io.BytesIO(png)) as picture:
-        return np.asarray(picture.convert("RGB"))
+        return as_array(picture)
+
+
+def as_array(picture: Image.Image) -> NDArray[np.uint8]:
+    return np.asarray(picture.convert("RGB"))
 
 
 def distance(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> int:

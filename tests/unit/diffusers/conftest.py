@@ -3,13 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
+import torch
 
 from engines.diffusers import DiffusersEngine
+from engines.inputs import Inputs
+from engines.spec import InputRef
 from tests.fakes import tiny_models
 from tests.fakes.local import engine_in
+from tests.fakes.pictures import gradient, half_mask, png_of
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +53,28 @@ def engine(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     made = engine_in(tmp_path_factory.mktemp("engine"), models_dir)
     yield made
     asyncio.run(made.aclose())
+
+
+@pytest.fixture(scope="module")
+def inputs(engine: DiffusersEngine) -> Inputs:
+    return engine._furnishing.inputs
+
+
+@pytest.fixture(scope="module")
+def photo(inputs: Inputs) -> InputRef:
+    return inputs.keep(png_of(gradient(64, 64)), field="init_image")
+
+
+@pytest.fixture(scope="module")
+def mask(inputs: Inputs) -> InputRef:
+    return inputs.keep(png_of(half_mask(64, 64)), field="mask")
+
+
+@pytest.fixture(scope="module")
+def pipeline(models_dir: Path) -> Any:
+    from diffusers import DDIMScheduler, StableDiffusionPipeline
+
+    made = StableDiffusionPipeline.from_pretrained(models_dir / "tiny-sd15", dtype=torch.float32)
+    made.set_progress_bar_config(disable=True)
+    made.scheduler = DDIMScheduler.from_config(made.scheduler.config)
+    return made

@@ -16,7 +16,7 @@ from engines.spec import Control, GenerationSpec, Hires, InputRef
 from tests.fakes import tiny_models
 from tests.fakes.drawing import SPEC, distance, draw, pixels_of
 from tests.fakes.local import engine_in
-from tests.fakes.pictures import gradient, half_mask, png_of
+from tests.fakes.pictures import half_mask, png_of
 from tests.fakes.single_file import make_controlnet_file, make_single_file, make_vae_file
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -67,11 +67,6 @@ def engine(shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Di
     made = engine_in(tmp_path_factory.mktemp("engine"), shelf)
     yield made
     asyncio.run(made.aclose())
-
-
-@pytest.fixture(scope="module")
-def photo(engine: DiffusersEngine) -> InputRef:
-    return engine._furnishing.inputs.keep(png_of(gradient(64, 64)), field="init_image")
 
 
 async def png(engine: DiffusersEngine, spec: GenerationSpec) -> bytes:
