@@ -42,6 +42,22 @@ async def test_a_workflow_for_everything_draws_with_the_model_asked_for(
     await engine.aclose()
 
 
+async def test_what_a_workflow_draws_needs_no_other_file(
+    server: FakeComfyUi, tmp_path: Path
+) -> None:
+    """A request may name any LoRA or ControlNet: their files are the workflow's own business."""
+    (tmp_path / "boats.json").write_text(json.dumps(classic()))
+    for settings, whole in (
+        ({"workflows_dir": tmp_path}, {"workflow:boats"}),
+        ({"workflow": tmp_path / "boats.json"}, {"workflow:boats", "sd/tiny.safetensors"}),
+    ):
+        engine = engine_on(server, tmp_path, **settings)
+        drawn = [model for model in await engine.models() if model.kind == "checkpoint"]
+        assert {model.name for model in drawn} == {"workflow:boats", "sd/tiny.safetensors"}
+        assert {model.name for model in drawn if model.whole} == whole
+        await engine.aclose()
+
+
 async def test_a_workflow_that_draws_another_size_says_so(
     server: FakeComfyUi, tmp_path: Path
 ) -> None:

@@ -63,6 +63,15 @@ def test_namesakes_go_by_their_family_or_else_by_their_key() -> None:
     ]
 
 
+def test_namesakes_answer_to_what_the_model_s_family_decides() -> None:
+    """A model has no other model beside it that could decide."""
+    loras = describe_all([LORA, LORA_XL])
+    assert [info.answers_to("ink") for info in loras] == [True, True]
+    models = describe_all([made("twin"), made("twin", base="sdxl")])
+    assert [info.answers_to("twin") for info in models] == [False, False]
+    assert [info.answers_to("twin (sdxl)") for info in models] == [False, True]
+
+
 def test_what_no_spec_can_name_is_not_shown_and_what_is_not_drawn_says_so() -> None:
     infos = describe_all([made("clip", "clip_vision", "any"), made("dev", base="flux")])
     assert [info.name for info in infos] == ["dev"]
