@@ -13,6 +13,7 @@ from engines.card import test_card as card
 from engines.errors import EngineTimeoutError, LostError
 from tests.contract.bench_a1111 import SPEC, engine_on
 from tests.fakes.drawing import draw
+from tests.fakes.meanwhile import meanwhile
 from tests.fakes.stage import Phase
 from tests.fakes.turn import FreeTurn
 from tests.unit.a1111.others import users_drawing
@@ -30,7 +31,7 @@ async def test_somebody_elses_drawing_is_never_interrupted(start: Start) -> None
             assert update.phase == "waiting"
             break
     closing = asyncio.create_task(updates.aclose())  # type: ignore[arg-type]
-    await server.asked("POST", "/internal/progress", times=5)
+    await meanwhile(closing, server.asked("POST", "/internal/progress", times=5))
     assert not closing.done(), "a request that waits for the lock cannot be taken back"
     assert server.webui.interrupts == 0
     server.stage.release()
@@ -60,7 +61,7 @@ async def test_a_lost_drawing_that_still_waits_is_waited_for(start: Start, tmp_p
     after = engine_on(server, tmp_path)
     drawing = asyncio.create_task(draw(after, SPEC, FreeTurn(ticket=before.ticket)))
     looks = server.requests.count(("POST", "/internal/progress"))
-    await server.asked("POST", "/internal/progress", times=looks + 10)
+    await meanwhile(drawing, server.asked("POST", "/internal/progress", times=looks + 10))
     assert server.stage.begun == 2, "a second drawing was piled upon the first"
     assert server.webui.interrupts == 0
     server.stage.release()
@@ -79,7 +80,7 @@ async def test_a_drawing_that_could_not_be_stopped_is_remembered(
     server.stage.hold()
     server.stage.linger()
     reader = asyncio.create_task(draw(engine, SPEC))
-    await server.stage.drawing()
+    await meanwhile(reader, server.stage.drawing())
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reader
@@ -98,7 +99,7 @@ async def test_memory_is_taken_only_when_nobody_draws(start: Start) -> None:
     server, engine = await start()
     users = await users_drawing(server)
     releasing = asyncio.create_task(engine.release_memory())
-    await server.asked("GET", "/sdapi/v1/progress", times=3)
+    await meanwhile(releasing, server.asked("GET", "/sdapi/v1/progress", times=3))
     assert server.webui.device == "cuda"
     server.stage.release()
     await users

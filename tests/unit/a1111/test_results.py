@@ -11,6 +11,7 @@ from engines.base import Progress
 from engines.errors import BadPictureError, EngineError
 from tests.contract.bench_a1111 import SPEC
 from tests.fakes.drawing import draw
+from tests.fakes.meanwhile import meanwhile
 from tests.fakes.turn import FreeTurn
 
 Start = Callable[..., Any]
@@ -28,7 +29,7 @@ async def test_a_picture_that_somebody_else_interrupted_is_refused(start: Start)
     server, engine = await start()
     server.stage.hold()
     drawing = asyncio.create_task(draw(engine, SPEC))
-    await server.stage.drawing()
+    await meanwhile(drawing, server.stage.drawing())
     server.webui.interrupt()
     with pytest.raises(BadPictureError, match="interrupted"):
         await drawing

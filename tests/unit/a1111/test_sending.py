@@ -17,6 +17,7 @@ from engines.inputs import Inputs
 from engines.spec import Control, Hires, InputRef, Lora, Refiner, Upscale
 from tests.contract.bench_a1111 import SPEC
 from tests.fakes.drawing import draw
+from tests.fakes.meanwhile import meanwhile
 from tests.fakes.turn import FreeTurn
 
 Start = Callable[..., Any]
@@ -48,13 +49,12 @@ async def test_every_drawing_has_a_name_of_its_own_that_is_kept(start: Start) ->
 async def test_two_pictures_are_never_in_flight(start: Start) -> None:
     server, engine = await start()
     server.stage.hold()
-    drawings = [
-        asyncio.create_task(draw(engine, SPEC.picture(k), FreeTurn(picture_id=f"job-{k}")))
-        for k in range(3)
-    ]
-    await server.stage.drawing()
+    drawings = asyncio.gather(
+        *(draw(engine, SPEC.picture(k), FreeTurn(picture_id=f"job-{k}")) for k in range(3))
+    )
+    await meanwhile(drawings, server.stage.drawing())
     server.stage.release()
-    pictures = [picture for picture, _ in await asyncio.gather(*drawings)]
+    pictures = [picture for picture, _ in await drawings]
     assert sorted(picture.seed for picture in pictures) == [41, 42, 43]
     assert server.stage.most_at_once == 1
 
