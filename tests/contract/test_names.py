@@ -1,8 +1,6 @@
 """What every engine owes those who read its list: it finds what it lists, and nothing else."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -10,17 +8,13 @@ from engines.base import ModelKind
 from engines.errors import ModelNotFoundError
 from engines.names import usable
 from engines.spec import GenerationSpec, Hires, Lora, Refiner, Upscale
-from tests.contract.engines import BENCHES, Bench, open_bench
+from tests.contract.engines import BENCHES, Bench
 from tests.fakes.drawing import draw
 
 FINDERS = [name for name in BENCHES if name != "fake"]
 """Those that look for files; a test card is drawn with anything."""
 
-
-@pytest.fixture(params=FINDERS)
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
-    async with open_bench(request.param, tmp_path) as bench:
-        yield bench
+pytestmark = pytest.mark.parametrize("bench", FINDERS, indirect=True)
 
 
 def wish(spec: GenerationSpec, kind: ModelKind, name: str) -> GenerationSpec:
