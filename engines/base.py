@@ -16,7 +16,6 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json
 Urgency: TypeAlias = tuple[float, ...]
 """Sorts drawings: the smallest goes first."""
 
-
 ModelKind: TypeAlias = Literal["checkpoint", "lora", "controlnet", "vae", "upscaler"]
 """What a model file is for."""
 
@@ -50,6 +49,7 @@ class Capabilities:
         slots: Pictures that it can hold; those beyond `batch` exist to be overtaken.
         lists: Kinds of which `models` names every file, so that one it does not name is not there.
         resamplers: Upscalers that need no model, beside `latent` in a second pass.
+        fetches: Pattern of the names of models that it fetches where it does not have them.
         prompt_loras: Whether a `<lora:…>` tag in a prompt names an adapter that must be there.
     """
 
@@ -59,6 +59,7 @@ class Capabilities:
     slots: int = 1
     lists: frozenset[ModelKind] = frozenset({"checkpoint"})
     resamplers: frozenset[str] = frozenset({"lanczos"})
+    fetches: str = ""
     prompt_loras: bool = False
 
 
@@ -89,8 +90,7 @@ class ModelInfo:
         name: What a request calls it; `aliases` are further names.
         base: Family: `sd15`, `sdxl`, … or empty when unknown.
         digest: SHA-256 of the weights, empty while it is not known.
-        whole: Whether it is a workflow that brings all its files: those a request names beside it
-            are not looked for.
+        whole: Whether it is a workflow, which brings its files and looks for none named beside it.
         error: Why it cannot be used, empty when it can.
     """
 

@@ -1,5 +1,6 @@
 """Decides which engine draws a request with which model, and settles what was left open."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -152,20 +153,23 @@ class Router:
 
     def _model(self, engine: EngineName, draft: Draft, notes: list[Shortfall]) -> ModelInfo:
         """Find the model, or the engine's first; what cannot be said at present is not refused."""
-        known = self._models[engine] or ()
+        known, name = self._models[engine] or (), draft.model or ""
         first = next((i for i in known if i.kind == "checkpoint" and not i.error), None)
-        found = usable(draft.model, "checkpoint", known) if draft.model else first
+        found = usable(name, "checkpoint", known) if name else first
         if found is not None:
             return found
-        if draft.model in CUSTOMARY_NAMES and first and not meant(draft.model, "checkpoint", known):
-            detail = f"{draft.model} is not installed; {first.name} draws instead"
+        absent = not meant(name, "checkpoint", known)
+        if first and absent and name in CUSTOMARY_NAMES:
+            detail = f"{name} is not installed; {first.name} draws instead"
             notes.append(Shortfall("model_substituted", detail, "model"))
             return first
-        part = Named("model", "checkpoint", draft.model or "")
-        if not self._models.sure(engine):
+        part = Named("model", "checkpoint", name)
+        fetches = self._engines[engine].engine.capabilities.fetches
+        fetched = absent and fetches and re.fullmatch(fetches, name)
+        if fetched or not self._models.sure(engine):
             notes.append(_unchecked(part, engine))
-            return ModelInfo(name=part.name)
-        if not part.name:
+            return ModelInfo(name=name)
+        if not name:
             raise ModelNotFoundError(f"{engine} has no model to draw with")
         raise refusal(part, known, engine)
 

@@ -24,6 +24,7 @@ from engines.base import (
 from engines.diffusers.devices import DEVICES, batch_size, guess_device
 from engines.diffusers.digests import Digests
 from engines.diffusers.furnishing import Furnishing
+from engines.diffusers.hub import HUB_ID
 from engines.diffusers.library import Library
 from engines.diffusers.mailbox import Died, Drawn, Mailbox
 from engines.diffusers.order import Order
@@ -106,7 +107,14 @@ class DiffusersEngine:
         """What it can do, by the device that it will use."""
         batch = batch_size(DEVICES[guess_device(self._device)], self._settings)
         slots = self._settings.slots or batch * 2 + 1
-        return Capabilities("step", features=_FEATURES, batch=batch, slots=slots, lists=EVERY_KIND)
+        return Capabilities(
+            "step",
+            features=_FEATURES,
+            batch=batch,
+            slots=slots,
+            lists=EVERY_KIND,
+            fetches=HUB_ID if self._settings.allow_hub else "",
+        )
 
     async def generate(
         self, spec: GenerationSpec, turn: Turn

@@ -2,17 +2,20 @@
 
 import re
 from pathlib import Path
+from typing import Final
 
 from engines.errors import EngineDownError
 
-_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
+HUB_ID: Final = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
+"""What the name of a model there looks like: `owner/model`."""
+
 _WANTED = ("*.json", "*.txt", "*.safetensors")
 """Never pickle files."""
 
 
 def is_hub_id(name: str) -> bool:
     """Say whether a name has the form `owner/model`."""
-    return _HUB_ID.match(name) is not None
+    return re.fullmatch(HUB_ID, name) is not None
 
 
 def download(name: str, models_dir: Path) -> Path:

@@ -169,3 +169,13 @@ async def test_a_server_that_is_away_is_not_spoken_for(client: Client, server: F
     assert "'nobody'" in asked["warnings"][0]["detail"]
     job = await client.json("DELETE", f"/api/images/jobs/{asked['job_id']}")
     assert job[1]["state"] == "cancelled"
+
+
+async def test_where_models_may_be_fetched_one_of_the_hub_is_taken_on_trust(tmp_path: Path) -> None:
+    settings = {"IMAGE_ENGINE": "diffusers", "ALLOW_HUB": "true"}
+    async with Service(tmp_path, **settings) as service, client_of(service) as client:
+        await know_models(client)
+        await client.json("POST", "/api/images/queue/pause")
+        taken = await client.submit(model="owner/model")
+        assert (taken["model"], taken["warnings"][0]["code"]) == ("owner/model", "model_unchecked")
+        assert (await refused(client, model="no/such/model"))[0] == "model"

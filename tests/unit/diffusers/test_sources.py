@@ -1,5 +1,6 @@
 """Where models come from: single files, and the hub where it is allowed."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -58,12 +59,14 @@ async def test_the_hub_is_asked_once_and_only_where_it_is_allowed(
     (tmp_path / "models").mkdir()
     spec = replace(SPEC, model="someone/tiny")
     closed = engine_in(tmp_path, tmp_path / "models")
+    assert closed.capabilities.fetches == ""
     with pytest.raises(ModelNotFoundError):
         await draw(closed, spec)
     await closed.aclose()
     assert hub == []
 
     opened = engine_in(tmp_path, tmp_path / "models", allow_hub=True)
+    assert re.fullmatch(opened.capabilities.fetches, spec.model)
     await draw(opened, spec)
     await draw(opened, spec)
     with pytest.raises(EngineDownError, match="404"):
@@ -77,6 +80,7 @@ async def test_what_is_no_hub_id_is_never_asked_for(
     hub: list[str], name: str, make_engine: Any
 ) -> None:
     engine = make_engine(allow_hub=True)
+    assert not re.fullmatch(engine.capabilities.fetches, name)
     with pytest.raises(ModelNotFoundError):
         await draw(engine, replace(SPEC, model=name))
     assert hub == []

@@ -234,6 +234,18 @@ async def test_an_engine_that_does_not_list_a_kind_is_not_asked_for_it() -> None
     assert router.settle(WITH_INK).shortfalls == ()
 
 
+async def test_a_model_that_can_be_fetched_is_not_refused() -> None:
+    painter = with_files("a")
+    painter.capabilities = replace(painter.capabilities, fetches="[a-z]+/[a-z]+")
+    router = await route(painter)
+    settled = router.settle(Draft("p", model="owner/model"))
+    assert settled.spec.model == "owner/model"
+    assert [s.code for s in settled.shortfalls] == ["model_unchecked"]
+    for name in ("owner/model/more", "model"):
+        with pytest.raises(ModelNotFoundError):
+            router.settle(Draft("p", model=name))
+
+
 async def test_a_workflow_that_brings_its_own_files_is_asked_for_no_other() -> None:
     painter = with_files("a")
     painter.has = (replace(BIG, whole=True),)
