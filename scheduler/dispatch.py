@@ -14,7 +14,7 @@ from scheduler.eta import Forecast
 from scheduler.failover import Alternative, Failover
 from scheduler.gpu import Resident
 from scheduler.job import Job, JobId, Queued, Running, Status, Storing
-from scheduler.outcome import Outcome, StopReason, after_error, after_stop, requeued
+from scheduler.outcome import Outcome, StopReason, after_error, after_stop
 from scheduler.ports import Clock, ImageStore
 from scheduler.probes import Probes
 from scheduler.runner import Runner
@@ -108,15 +108,11 @@ class Dispatch:
         await asyncio.sleep(0)
 
     async def close(self) -> None:
-        """Begin nothing more; have the journal say that what runs is to be queued again.
-
-        Whoever kills the process from now on makes no job a suspect.
-        """
+        """Begin nothing more; see that a kill from now on makes no job a suspect."""
         self.paused = True
         self._probes.cancel()
-        foreseen = {job_id: requeued(self._table[job_id], "shutdown") for job_id in self._current}
         try:
-            await asyncio.gather(*(self._table.foresee(*one) for one in foreseen.items()))
+            await self._table.foresee_end()
         except StoreDownError as error:
             _log.error("a kill from now on may count as a crash of what runs: %s", error)
 

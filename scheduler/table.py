@@ -11,6 +11,7 @@ from engines.base import EngineName, Progress
 from scheduler.errors import JobNotFoundError
 from scheduler.events import Events
 from scheduler.job import Job, JobId, Running, Status
+from scheduler.outcome import requeued
 from scheduler.ports import Journal
 
 FINISHED_KEPT = 5_000
@@ -28,6 +29,7 @@ class JobTable:
         self._finished: OrderedDict[JobId, Job] = OrderedDict()
         self._unwritten: set[asyncio.Future[None]] = set()
         self._counts: Counter[str] = Counter()
+        self._ending = False
 
     def __getitem__(self, job_id: JobId) -> Job:
         job = self._alive.get(job_id) or self._finished.get(job_id)
@@ -100,9 +102,17 @@ class JobTable:
         """
         await self._move(job_id, status, attempts, crashes)
 
-    async def foresee(self, job_id: JobId, status: Status) -> None:
-        """Record durably where a restart is to find a job; here and now nothing changes."""
-        await self._journal.update(replace(self[job_id], status=status))
+    async def foresee_end(self) -> None:
+        """Have the journal say, from now on, that what runs is to be queued again.
+
+        Whoever kills the process after that makes no job a suspect. Here nothing changes.
+
+        Raises:
+            StoreDownError: it cannot be written.
+        """
+        self._ending = True
+        running = [job for job in self._alive.values() if isinstance(job.status, Running)]
+        await asyncio.gather(*(self._record(job) for job in running))
 
     def move(
         self,
@@ -154,9 +164,15 @@ class JobTable:
             self._alive[job_id] = job
         self._counts[was.status.kind] -= 1
         self._counts[status.kind] += 1
-        durable = self._journal.update(job)
+        durable = self._record(job)
         self._events.publish("status", job)
         return durable
+
+    def _record(self, job: Job) -> Awaitable[None]:
+        """Have the journal say where a restart is to find a job."""
+        if self._ending and isinstance(job.status, Running):
+            job = replace(job, status=requeued(job, "shutdown"))
+        return self._journal.update(job)
 
     def _written(self, durable: asyncio.Future[None]) -> None:
         """Note in the log what the journal could not take; a restart will find it out again."""

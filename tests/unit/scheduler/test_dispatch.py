@@ -222,6 +222,44 @@ async def test_a_cancel_is_durable_when_it_is_answered(tmp_path: Path) -> None:
         assert isinstance((await parts.journal.get(job_id)).status, Cancelled)
 
 
+class OneByOne(FakeEngine):
+    """Draws each picture when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = {1: asyncio.Event(), 2: asyncio.Event()}
+
+    @override
+    async def generate(
+        self, spec: GenerationSpec, turn: Turn
+    ) -> AsyncGenerator[Progress | Picture]:
+        yield Progress("waiting")
+        await self.go[spec.seed].wait()
+        png = a_card(width=64, height=64, seed=spec.seed)
+        yield Picture(png=png, width=64, height=64, seed=spec.seed)
+
+
+async def test_a_picture_that_is_stored_during_the_grace_makes_no_suspect(tmp_path: Path) -> None:
+    engine = OneByOne()
+    async with a_scheduler(tmp_path, engine) as parts:
+        job_id = await parts.submit(count=2)
+        await parts.until(job_id, Running)
+        stop = asyncio.create_task(parts.scheduler.stop(grace_seconds=3600.0))
+        with parts.scheduler.events.subscribe() as news:
+            async for _ in news:
+                pass
+        engine.go[1].set()
+        while not getattr(parts.scheduler.table[job_id].status, "artifacts", ()):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        await parts.database.write(lambda _: None)  # all that came before it is written, too
+        left = await parts.journal.get(job_id)
+        assert left.status == Queued(again=True, reason="shutdown")
+        engine.go[2].set()
+        await stop
+        await parts.database.write(lambda _: None)
+        assert isinstance((await parts.journal.get(job_id)).status, Succeeded)
+
+
 async def test_a_cancel_at_the_very_beginning_lists_what_was_stored_before(tmp_path: Path) -> None:
     async with a_scheduler(tmp_path) as parts:
         ask = an_ask("[fail hang]", count=2)
