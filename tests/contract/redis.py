@@ -5,10 +5,14 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
+
+KEY = "lock:gpu:local"
+"""The lock of the machine's own GPU, by KITTY's convention."""
 
 
 class RedisServer:
@@ -57,3 +61,10 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture
+async def kitty(redis_server: RedisServer) -> AsyncIterator[Redis]:
+    """Another of KITTY's processes, that speaks to Redis by itself."""
+    async with Redis.from_url(redis_server.url) as redis:
+        yield redis

@@ -1,4 +1,4 @@
-"""The lock that KITTY's processes share, against a real Redis that is killed and started again."""
+"""A GPU whose lock KITTY's processes share: who draws, who waits, and what a lost Redis means."""
 
 import asyncio
 import logging
@@ -9,27 +9,19 @@ from math import inf
 import pytest
 from redis.asyncio import Redis
 
-from scheduler.errors import GpuBusyError, LockDownError
+from scheduler.errors import GpuBusyError
 from scheduler.gpu import Gpu
 from scheduler.lease import Tenant
 from scheduler.lock import LockRules, Ownership
 from service.gpu_lock import RedisLock
-from tests.contract.redis import RedisServer, redis_server
+from tests.contract.redis import KEY, RedisServer
 from tests.unit.gpu.pictures import Parking, a_turn
 
-__all__ = ["redis_server"]
 pytestmark = pytest.mark.server
 
-KEY = "lock:gpu:local"
 RULES = LockRules(renew_seconds=0.05, retry_seconds=0.01)
+
 Start = Callable[..., Awaitable[Gpu]]
-
-
-@pytest.fixture
-async def kitty(redis_server: RedisServer) -> AsyncIterator[Redis]:
-    """Another of KITTY's processes, that speaks to Redis by itself."""
-    async with Redis.from_url(redis_server.url) as redis:
-        yield redis
 
 
 @pytest.fixture
@@ -47,14 +39,6 @@ async def start(redis_server: RedisServer) -> AsyncIterator[Start]:
         yield started
 
 
-@pytest.fixture
-async def locks(redis_server: RedisServer) -> AsyncIterator[tuple[RedisLock, RedisLock]]:
-    pair = tuple(RedisLock(url=redis_server.url, gpu="local", ttl_seconds=2) for _ in range(2))
-    yield pair[0], pair[1]
-    for lock in pair:
-        await lock.aclose()
-
-
 async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
     """Look until it is so; Redis tells nobody by itself."""
     async with asyncio.timeout(10):
@@ -63,48 +47,6 @@ async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
             if now if isinstance(now, bool) else await now:
                 return
             await asyncio.sleep(0.01)
-
-
-async def test_the_convention(locks: tuple[RedisLock, RedisLock], kitty: Redis) -> None:
-    lock, _ = locks
-    assert await lock.take()
-    assert await kitty.get(KEY) == lock.value.encode()
-    assert 0 < await kitty.ttl(KEY) <= 2
-    assert not await kitty.set(KEY, "another", nx=True, ex=9)
-    await lock.give_back()
-    assert await kitty.get(KEY) is None
-
-
-async def test_who_has_it_keeps_others_out(locks: tuple[RedisLock, RedisLock]) -> None:
-    one, two = locks
-    assert await one.take()
-    assert await one.take(), "again is fine"
-    assert not await two.take()
-    assert not await two.renew()
-    await two.give_back()
-    assert await one.renew(), "nobody deletes what is not theirs"
-    await one.give_back()
-    assert await two.take()
-
-
-async def test_renewing_prolongs(locks: tuple[RedisLock, RedisLock], kitty: Redis) -> None:
-    lock, _ = locks
-    await lock.take()
-    await kitty.pexpire(KEY, 500)
-    assert await lock.renew()
-    assert await kitty.pttl(KEY) > 1000
-
-
-async def test_without_redis(locks: tuple[RedisLock, RedisLock], redis_server: RedisServer) -> None:
-    lock, _ = locks
-    await lock.take()
-    redis_server.kill()
-    for call in (lock.take, lock.renew, lock.give_back):
-        with pytest.raises(LockDownError):
-            await call()
-    redis_server.start()
-    assert not await lock.renew(), "it forgot us"
-    assert await lock.take()
 
 
 async def test_our_pictures_keep_others_out_until_they_are_drawn(

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.rgw import Gateway, gateway
+from tests.contract.rgw import Gateway
 from tests.journey.running import Client, Service, client_of
-
-__all__ = ["gateway"]
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -9,11 +9,8 @@ from scheduler.ports import SystemClock
 from service.settings import Settings as AllSettings
 from service.settings import SettingsError
 from service.sharing import build_gpus
-from tests.contract.redis import RedisServer, redis_server
+from tests.contract.redis import KEY, RedisServer
 from tests.journey.running import Client, Service, client_of, told
-
-__all__ = ["redis_server"]
-KEY = "lock:gpu:local"
 
 
 async def lock(client: Client) -> str:
@@ -25,11 +22,10 @@ async def lock(client: Client) -> str:
 
 @pytest.mark.server
 async def test_a_job_parks_while_another_process_has_the_gpu(
-    tmp_path: Path, redis_server: RedisServer
+    tmp_path: Path, redis_server: RedisServer, kitty: Redis
 ) -> None:
     settings = {"REDIS_URL": redis_server.url, "FAKE_STEP_SECONDS": "0.01"}
     async with (
-        Redis.from_url(redis_server.url) as kitty,
         Service(tmp_path, **settings) as service,
         client_of(service) as client,
     ):
