@@ -9,11 +9,15 @@ from pathlib import Path
 
 
 def signature(files: Sequence[Path]) -> str:
-    """Name the state of some files cheaply: by their names, sizes and times of change."""
+    """Name the state of some files cheaply: by their paths, sizes and times of change.
+
+    Only the path tells two models of one family apart that were unpacked with one time for all
+    files: their parts have the same names and sizes.
+    """
     lines = []
     for path in files:
         stat = path.stat()
-        lines.append(f"{path.name} {stat.st_size} {stat.st_mtime_ns}")
+        lines.append(f"{path} {stat.st_size} {stat.st_mtime_ns}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -17,8 +17,8 @@ from engines.diffusers.session import Guide, Session
 from engines.errors import InvalidSpecError
 from engines.inputs import Inputs
 
-_KEPT = 3
-"""ControlNets that stay loaded."""
+KEPT = 3
+"""ControlNets that stay loaded; more where one picture has more."""
 
 
 class Guides:
@@ -45,7 +45,8 @@ class Guides:
                     f"not for {checkpoint.base}",
                     field="controls",
                 )
-            _check_shape(self._network(shelved, checkpoint), checkpoint, control.model)
+            network = self._network(shelved, checkpoint, wanted=len(part.controls))
+            _check_shape(network, checkpoint, control.model)
             picture = to_tensor(read_picture(inputs.read(control.image), *part.size))
             guides.append(
                 Guide(
@@ -66,8 +67,9 @@ class Guides:
         total: tuple[list[torch.Tensor], torch.Tensor] | None = None
         # A network that is trained to fill reads the mask too; its guides see the latents alone.
         seen = inputs["sample"][:, : checkpoint.vae.config.latent_channels]
-        for index, guide in enumerate(sessions[0].guides):
-            network = self._network(guide.model, checkpoint)
+        guides = sessions[0].guides
+        for index, guide in enumerate(guides):
+            network = self._network(guide.model, checkpoint, wanted=len(guides))
             weights = _per_row(sessions, [s.control_weights()[index] for s in sessions])
             pictures = [s.guides[index].picture for s in sessions]
             rows = [pictures[i] for i, s in enumerate(sessions) for _ in range(s.conditioning.rows)]
@@ -92,7 +94,8 @@ class Guides:
         """Let every network go."""
         self._loaded.clear()
 
-    def _network(self, shelved: Shelved, checkpoint: Checkpoint) -> Any:  # noqa: ANN401
+    def _network(self, shelved: Shelved, checkpoint: Checkpoint, *, wanted: int) -> Any:  # noqa: ANN401
+        """Return the network of a ControlNet, one of as many as a picture wants."""
         key = (shelved.mark, checkpoint.dtype)
         if key not in self._loaded:
             try:
@@ -102,7 +105,7 @@ class Guides:
                 raise InvalidSpecError(detail, field="controls") from error
             make_wrappable(network, self._seams)
             self._loaded[key] = network.to(self._device).requires_grad_(requires_grad=False).eval()
-            while len(self._loaded) > _KEPT:
+            while len(self._loaded) > max(KEPT, wanted):
                 self._loaded.popitem(last=False)
         self._loaded.move_to_end(key)
         return self._loaded[key]
