@@ -1,4 +1,4 @@
-"""Prompts in compel's notation; the real parser reads them in `test_invokeai_real.py`."""
+"""Prompts in compel's notation; the real parser reads them in `tests/contract/invokeai`."""
 
 from dataclasses import replace
 

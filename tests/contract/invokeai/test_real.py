@@ -2,17 +2,13 @@
 
 import asyncio
 import io
-import json
-import subprocess
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from engines.base import EngineName, Feature, Picture, Progress
+from engines.base import Feature, Progress
 from engines.card import test_card as card
 from engines.errors import (
     EngineError,
@@ -25,93 +21,16 @@ from engines.http import Server
 from engines.inputs import Inputs
 from engines.invokeai.client import Client
 from engines.invokeai.engine import InvokeAiEngine
-from engines.invokeai.prompts import compel
 from engines.invokeai.schema import read_schema
-from engines.invokeai.work import PATIENCE
-from engines.spec import Control, GenerationSpec, Hires, InputRef, Lora, Tiling, Upscale
-from tests.contract.invokeai_server import VERSION, RealInvokeAi
-from tests.fakes.drawing import draw, first_step
+from engines.spec import InputRef, Lora
+from tests.contract.invokeai.pictures import LONG, SPEC, begin, engine_on, opened, pixels, wishes
+from tests.contract.invokeai.server import VERSION, RealInvokeAi
+from tests.fakes.drawing import draw
 from tests.fakes.invokeai_graphs import NODES, RECORDED
+from tests.fakes.pictures import half_mask, png_of
 from tests.fakes.turn import FreeTurn
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
-
-SPEC = GenerationSpec(
-    prompt="a (cat:1.2) on a mat",
-    model="tiny-sd15",
-    width=64,
-    height=64,
-    steps=4,
-    cfg=5.0,
-    seed=7,
-    sampler="dpmpp_2m_karras",
-)
-LONG = replace(SPEC, steps=999, sampler="euler")
-QUICK = replace(PATIENCE, poll_seconds=0.5, lost_seconds=5.0, stop_seconds=60.0)
-
-
-@pytest.fixture(scope="module")
-def invokeai(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealInvokeAi]:
-    server = RealInvokeAi(tmp_path_factory.mktemp("invokeai"))
-    try:
-        server.start()
-        server.install()
-        yield server
-    finally:
-        server.kill()
-
-
-@pytest.fixture
-def inputs(tmp_path: Path) -> Inputs:
-    return Inputs(tmp_path)
-
-
-def make(invokeai: RealInvokeAi, inputs: Inputs) -> InvokeAiEngine:
-    return InvokeAiEngine(
-        name=EngineName("invokeai"),
-        base_url=invokeai.url,
-        inputs=inputs,
-        patience=QUICK,
-        board="KITTY",
-    )
-
-
-@pytest.fixture
-async def engine(invokeai: RealInvokeAi, inputs: Inputs) -> AsyncIterator[InvokeAiEngine]:
-    engine = make(invokeai, inputs)
-    yield engine
-    await engine.aclose()
-
-
-@pytest.fixture(scope="module")
-def drawn() -> dict[str, bytes]:
-    """Return the pixels that each wish gave, to be filled."""
-    return {}
-
-
-@pytest.fixture
-async def client(invokeai: RealInvokeAi) -> AsyncIterator[Client]:
-    client = Client(server=Server(base_url=invokeai.url))
-    yield client
-    await client.aclose()
-
-
-async def begin(engine: InvokeAiEngine, turn: FreeTurn) -> AsyncGenerator[Progress | Picture]:
-    """Draw a long picture until it has taken a step."""
-    updates = engine.generate(LONG, turn)
-    await first_step(updates)
-    return updates
-
-
-def opened(png: bytes) -> Image.Image:
-    with Image.open(io.BytesIO(png)) as image:
-        return image.convert("RGB")
-
-
-def pixels(picture: Picture) -> bytes:
-    image = opened(picture.png)
-    assert image.size == (picture.width, picture.height)
-    return image.tobytes()
 
 
 # -- what it is
@@ -170,31 +89,12 @@ async def test_the_seed_alone_decides_the_picture(engine: InvokeAiEngine) -> Non
     assert pixels(first) != pixels(other)
 
 
-def wishes(image: InputRef, mask: InputRef) -> Mapping[str, Mapping[str, Any]]:
-    """Return one change to the spec for everything that it can say."""
-    return {
-        "none": {},
-        "sdxl": {"model": "tiny-sdxl", "hires": Hires()},
-        "img2img": {"init_image": image, "strength": 0.5},
-        "inpaint": {"init_image": image, "mask": mask, "hires": Hires(upscaler="lanczos")},
-        "lora": {"loras": (Lora("tiny-lora", 2.0),)},
-        "lora in the prompt": {"prompt": "a cat <lora:tiny-lora:2>"},
-        "controls": {"controls": (Control("tiny-control", image), Control("tiny-control", mask))},
-        "hires": {"hires": Hires(scale=1.3, upscaler="tiny-upscaler", steps=6)},
-        "upscale": {"upscale": Upscale(scale=3.0, upscaler="tiny-upscaler")},
-        "tiling": {"tiling": Tiling.BOTH},
-        "clip skip": {"clip_skip": 1},
-        "own sampler": {"sampler": "deis"},
-        "weight": {"prompt": "a (cat:0.2) on a mat"},
-    }
-
-
 @pytest.mark.parametrize("wish", list(wishes(InputRef(""), InputRef(""))))
 async def test_every_wish_changes_the_picture(
     engine: InvokeAiEngine, inputs: Inputs, drawn: dict[str, bytes], wish: str
 ) -> None:
     image = inputs.keep(card(width=80, height=48, seed=3), field="init_image")
-    mask = inputs.keep(_half_white(), field="mask")
+    mask = inputs.keep(png_of(half_mask(64, 64)), field="mask")
     spec = replace(SPEC, **wishes(image, mask)[wish])
     picture, _ = await draw(engine, spec)
     assert (picture.width, picture.height) == spec.output_size
@@ -206,63 +106,13 @@ async def test_every_wish_changes_the_picture(
 
 async def test_a_mask_protects_what_is_black(engine: InvokeAiEngine, inputs: Inputs) -> None:
     image = inputs.keep(card(width=64, height=64, seed=3), field="init_image")
-    mask = inputs.keep(_half_white(), field="mask")
+    mask = inputs.keep(png_of(half_mask(64, 64)), field="mask")
     spec = replace(SPEC, init_image=image, mask=mask, strength=1.0)
     picture, _ = await draw(engine, spec)
     drawn, original = opened(picture.png), opened(inputs.read(image))
     protected, free = (0, 0, 24, 64), (40, 0, 64, 64)
     assert drawn.crop(protected).tobytes() == original.crop(protected).tobytes()
     assert drawn.crop(free).tobytes() != original.crop(free).tobytes()
-
-
-def _half_white() -> bytes:
-    """Return a mask whose right half may change."""
-    out = io.BytesIO()
-    mask = Image.new("L", (64, 64), 0)
-    mask.paste(255, (32, 0, 64, 64))
-    mask.save(out, "PNG")
-    return out.getvalue()
-
-
-def test_compel_reads_the_prompts_as_they_were_meant(invokeai: RealInvokeAi) -> None:
-    meant = {
-        "a (cat:1.2) on a mat": [["a", 1.0], ["cat", 1.2], ["on a mat", 1.0]],
-        "((a)) [b]": [["a", 1.21], ["b", 0.909]],
-        "(red, blue:1.2).": [["red , blue", 1.2], [".", 1.0]],
-        "(a (b:1.5) c:1.2)": [["a", 1.2], ["b", 1.8], ["c", 1.2]],
-        "C++ rocks, well-known-": [["C ++ rocks, well-known -", 1.0]],
-        "(C++:1.2) is": [["C", 1.2], ["++ is", 1.0]],
-        "(a=b:1.3) x": [["a", 1.3], ["=", 1.0], ["b", 1.3], ["x", 1.0]],
-        "(red - blue:1.4)": [["red", 1.4], ["-", 1.0], ["blue", 1.4]],
-        "(--b:1.2)": [["--", 1.0], ["b", 1.2]],
-        'say "hi" \\(now\\)': [['say "hi" (now)', 1.0]],
-        "a.swap(b)": [["a. swap", 1.0], ["b", 1.1]],
-        "(a:1.2)5 b": [["a", 1.2], ["5 b", 1.0]],
-        "a) b": [["a) b", 1.0]],
-        "": [["", 1.0]],
-    }
-    read = subprocess.run(
-        [invokeai.python, "-c", _READ_PROMPTS],
-        input=json.dumps([compel(prompt) for prompt in meant]),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert dict(zip(meant, json.loads(read.stdout), strict=True)) == meant
-
-
-_READ_PROMPTS = """
-import importlib.util, json, sys
-package = importlib.util.find_spec("compel").submodule_search_locations[0]
-spec = importlib.util.spec_from_file_location("prompt_parser", package + "/prompt_parser.py")
-module = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
-parser = module.PromptParser()
-conjunctions = [parser.parse_conjunction(prompt) for prompt in json.load(sys.stdin)]
-print(json.dumps([
-    [[f.text, round(f.weight, 3)] for p in c.prompts for f in p.children] for c in conjunctions
-]))
-"""
 
 
 # -- failing
@@ -343,7 +193,7 @@ async def test_after_a_restart_of_ours_the_drawing_is_found_again(
     async for update in frozen:
         if isinstance(update, Progress) and update.step:
             break
-    heir = make(invokeai, inputs)
+    heir = engine_on(invokeai, inputs)
     after = FreeTurn(ticket=turn.ticket)
     picture, progress = await draw(heir, spec, after)
     assert picture.seed == spec.seed

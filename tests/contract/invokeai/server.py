@@ -22,7 +22,7 @@ MODELS = (
     "tiny-upscaler.safetensors",
 )
 
-_OPS = Path(__file__).parents[2] / "ops/invokeai"
+_OPS = Path(__file__).parents[3] / "ops/invokeai"
 _START_SECONDS = 400.0
 
 
