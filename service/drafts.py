@@ -76,8 +76,11 @@ class Drafts:
         return await asyncio.to_thread(self._inputs.keep, data, field=field)
 
     async def _stored(self, text: str, field: str) -> bytes | None:
-        """Return the bytes of one of our pictures; None if the text does not look like a key."""
-        if not text.startswith(self._keys.prefix):
+        """Return the bytes of one of our pictures; None if the text does not look like a key.
+
+        The prefix may be empty; base64 has no dot, and every key has one.
+        """
+        if not text.startswith(self._keys.prefix) or "." not in text:
             return None
         try:
             return await self._objects.get(self._keys.check_png(text))
