@@ -42,6 +42,7 @@ class LatestQuery(Query):
         section="pictures",
         answer=PicturePage,
         query=LatestQuery,
+        codes=("store_down",),
         example={"limit": 12, "q": "cube"},
     )
 )
