@@ -1,6 +1,7 @@
 """A models folder of tiny models for the in-process engine, and what comes out of it."""
 
 import base64
+import hashlib
 import io
 import json
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.fakes import tiny_models
-from tests.fakes.pictures import png_of
+from tests.fakes.pictures import gradient, png_of
 from tests.fakes.upscaler_files import make_compact, make_esrgan
 from tests.journey.running import Client
 
@@ -92,6 +93,22 @@ async def failed(client: Client, **body: Any) -> tuple[str, str]:  # noqa: ANN40
     return job["error_code"], job["error"]
 
 
+async def refused(client: Client, **body: object) -> tuple[int, str, str]:
+    """Ask for what is refused at once; return the status, the code and the field."""
+    asked = {"prompt": "a cat", "model": "tiny-sd15", "width": 64, "height": 64} | body
+    status, problem = await client.json("POST", "/api/images/generate", json=asked)
+    return status, problem["code"], problem["field"]
+
+
+def digest(path: Path) -> str:
+    """What a file is known by."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def sent(pixels: Pixels) -> str:
     """A picture as requests bring it along."""
     return base64.b64encode(png_of(pixels)).decode()
+
+
+PHOTO = sent(gradient(64, 64))
+"""A picture to begin with, or to be guided by."""

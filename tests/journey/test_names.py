@@ -9,13 +9,10 @@ import pytest
 import pytest_asyncio
 
 from tests.fakes.comfyui import FakeComfyUi, fake_comfyui
-from tests.fakes.pictures import gradient
 from tests.journey.running import Client, Service, client_of
-from tests.journey.shelf import draw, know_models, make_shelf, sent
+from tests.journey.shelf import PHOTO, draw, know_models, make_shelf
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-PHOTO = sent(gradient(64, 64))
 
 
 @pytest.fixture(scope="module")
