@@ -8,6 +8,8 @@ from engines.spec import GenerationSpec
 
 KEPT = 50
 NEEDED = 3
+KINDS_KEPT = 4096
+"""Kinds of pictures that are remembered; whoever asks for ever new sizes fills no memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,11 @@ class Forecast:
 
     def learn(self, engine: str, spec: GenerationSpec, *, cold: bool, seconds: float) -> None:
         """Take in how long one picture took from its turn to its end."""
-        self._seen.setdefault(_key(engine, spec, cold=cold), _Seen()).seconds.append(seconds)
+        key = _key(engine, spec, cold=cold)
+        seen = self._seen[key] = self._seen.pop(key, None) or _Seen()
+        seen.seconds.append(seconds)
+        if len(self._seen) > KINDS_KEPT:
+            del self._seen[next(iter(self._seen))]
         if not cold:
             self._rates.setdefault(engine, _Seen()).seconds.append(seconds / max(spec.cost, 1e-6))
 
