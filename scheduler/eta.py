@@ -49,7 +49,7 @@ class Forecast:
     def learn(self, engine: str, spec: GenerationSpec, *, cold: bool, seconds: float) -> None:
         """Take in how long one picture took from its turn to its end."""
         key = _key(engine, spec, cold=cold)
-        seen = self._seen[key] = self._seen.pop(key, None) or _Seen()
+        seen = self._seen[key] = self._seen.pop(key, _Seen())
         seen.seconds.append(seconds)
         if len(self._seen) > KINDS_KEPT:
             del self._seen[next(iter(self._seen))]

@@ -14,7 +14,7 @@ def test_kinds_that_were_not_drawn_for_long_are_forgotten() -> None:
     for spec in (rare, SPEC):
         for seconds in (1.0, 2.0, 3.0):
             forecast.learn("fake", spec, cold=False, seconds=seconds)
-    for width in range(1, eta.KINDS_KEPT):
+    for width in range(100, 100 + eta.KINDS_KEPT):
         forecast.learn("fake", replace(SPEC, width=width), cold=False, seconds=1.0)
         forecast.learn("fake", SPEC, cold=False, seconds=2.0)
     assert forecast.picture("fake", SPEC, cold=False) == Eta(2.0, 2.0)
