@@ -123,10 +123,6 @@ class Backlog:
         self._shares.charge(choice, entry.job.cost)
         return entry.job
 
-    def lanes(self) -> Collection[Lane]:
-        """Return the lanes in which somebody waits."""
-        return self._busy()
-
     @property
     def mean_cost(self) -> float:
         """The mean work of the waiting jobs in megapixel-steps; 0 when none waits."""
