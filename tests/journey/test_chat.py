@@ -2,30 +2,19 @@
 
 import asyncio
 import json
-import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from PIL import Image
 
 from tests.contract.llama import Llama
+from tests.journey.chatting import ASK, CHAT, chat, holding, phases, pixels, same_for_every_call
 from tests.journey.running import Client, Service, client_of, told
 
-CHAT = "/v1/chat/completions"
-ASK = {
-    "messages": [{"role": "user", "content": "hello"}],
-    "stream": True,
-    "temperature": 0,
-    "cache_prompt": False,
-    "ignore_eos": True,
-}
-_PER_CALL = re.compile(rb'"id":"[^"]*"|"created":\d+|,"timings":\{[^}]*\}')
 Start = Callable[..., Awaitable[Client]]
 
 _CLIENT = """
@@ -55,43 +44,6 @@ async def start(tmp_path: Path, llama: Llama) -> AsyncIterator[Start]:
             return await stack.enter_async_context(client_of(service))
 
         yield started
-
-
-async def chat(session: aiohttp.ClientSession, url: str, **more: object) -> bytes:
-    """Return the bytes of one streamed reply."""
-    async with session.post(url + CHAT, json=ASK | {"max_tokens": 200} | more) as answer:
-        assert answer.status == 200, await answer.text()
-        assert answer.headers["Content-Type"] == "text/event-stream"
-        return await answer.read()
-
-
-def same_for_every_call(reply: bytes) -> bytes:
-    """Return a reply without what llama.cpp makes up anew for each."""
-    return _PER_CALL.sub(b"", reply)
-
-
-async def pixels(client: Client, job: dict[str, Any]) -> list[bytes]:
-    """Return what can be seen of a job's pictures."""
-    assert job["state"] == "succeeded", job
-    seen = []
-    for artifact in job["artifacts"]:
-        async with client.session.get(f"/kitty-artifacts/{artifact['key']}") as answer:
-            assert answer.status == 200
-            seen.append(Image.open(BytesIO(await answer.read())).tobytes())
-    return seen
-
-
-async def phases(client: Client, job_id: str) -> list[str]:
-    """Return the phases that a job went through until it ended, repeats left out."""
-    passed: list[str] = []
-    path = f"/api/images/ws?job_id={job_id}&since=0"
-    async with client.session.ws_connect(path) as news:
-        while not passed or passed[-1] not in ("done", "ended"):
-            message = await told(news)
-            phase = message.get("job", {}).get("phase")
-            if phase and phase not in passed[-1:]:
-                passed.append(phase)
-    return passed
 
 
 @pytest.mark.parametrize(
@@ -128,11 +80,6 @@ async def test_streams_and_pictures_are_the_same_with_and_without_each_other(
     assert (gpu["holders"], gpu["waiters"], gpu["gate"]) == ([], [], "open")
     assert gpu["last_hour"]["llm"] > 0
     assert gpu["last_hour"]["images"] > 0
-
-
-async def holding(client: Client) -> list[str]:
-    _, gpus = await client.json("GET", "/api/gpu")
-    return [holder["holder"] for holder in gpus["items"][0]["holders"]]
 
 
 async def test_the_lease_lasts_exactly_as_long_as_the_reply(start: Start) -> None:

@@ -1,63 +1,15 @@
 """The command line as people and scripts use it, against a service of its own."""
 
-import asyncio
-import io
-import json
-import os
-import pty
 import signal
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
-from tests.journey.running import ROOT, Client, Service, client_of
+from tests.journey.command_line import SMALL, Cli, on_terminal
+from tests.journey.running import Client, Service, client_of
 
-SMALL = ("--width", "96", "--height", "64", "--steps", "3")
 HANGS = "[fail hang]"
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command printed, and its exit status."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:  # noqa: ANN401 - whatever the command prints
-        return json.loads(self.out)
-
-
-class Cli:
-    """`kitty-cli` with a cache of its own."""
-
-    def __init__(self, base: str, cache: Path) -> None:
-        self.environ = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT),
-            "IMAGES_BASE": base,
-            "XDG_CACHE_HOME": str(cache),
-        }
-
-    async def start(self, *words: str, **how: Any) -> asyncio.subprocess.Process:  # noqa: ANN401
-        """Start a command."""
-        pipe = asyncio.subprocess.PIPE
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "service.cli", *words),
-            **{"stdout": pipe, "stderr": pipe, "env": self.environ, **how},
-        )
-
-    async def __call__(self, *words: str, **environ: str) -> Said:
-        """Run a command to its end."""
-        process = await self.start(*words, env={**self.environ, **environ})
-        out, err = await process.communicate()
-        return Said(process.returncode or 0, out.decode(), err.decode())
 
 
 @pytest.fixture
@@ -231,28 +183,6 @@ async def test_help_names_every_exit_status_and_needs_no_service(cli: Cli) -> No
     words = " ".join(said.out.split())
     for part in ("0 done", "1 the job failed", "2 wrong usage", "3 the service", "4 the", "130"):
         assert part in words.replace("│ ", "")
-
-
-async def on_terminal(cli: Cli, *words: str) -> str:
-    """Run a command on a terminal that understands kitty's graphics; return what it shows."""
-    ours, theirs = pty.openpty()
-    environ = {**cli.environ, "TERM": "xterm-kitty", "COLUMNS": "100", "COLORTERM": "truecolor"}
-    process = await cli.start(*words, stdout=theirs, stderr=theirs, stdin=theirs, env=environ)
-    os.close(theirs)
-    shown = io.BytesIO()
-    await asyncio.to_thread(drain, lambda: os.read(ours, 65536), shown)
-    os.close(ours)
-    assert await process.wait() == 0
-    return shown.getvalue().decode()
-
-
-def drain(read: Callable[[], bytes], into: io.BytesIO) -> None:
-    """Read until the other side has closed; Linux says so with an error."""
-    try:
-        while part := read():
-            into.write(part)
-    except OSError:
-        return
 
 
 async def test_two_services_do_not_share_a_list(cli: Cli, client: Client, tmp_path: Path) -> None:

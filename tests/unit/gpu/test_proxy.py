@@ -1,71 +1,16 @@
 """The way to llama.cpp, against a server that a test directs byte by byte."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp import ClientSession, web
-from aiohttp.test_utils import TestServer
+from aiohttp import web
 from yarl import URL
 
-from scheduler.gpu import Gpu
 from scheduler.lease import Tenant
 from service import presence
-from service.llm.proxy import Proxy, ProxyLimits
-from service.llm.servers import needs_gpu, parse_servers, target
-from service.middleware import translated
-
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Rig:
-    """A scripted server, the proxy before it, and a client of the proxy."""
-
-    def __init__(self, limits: ProxyLimits) -> None:
-        self.gpu = Gpu()
-        self.seen: list[web.Request] = []
-        self.answer: Answer = self.echo
-        self._limits = limits
-
-    async def echo(self, request: web.Request) -> web.StreamResponse:
-        return web.Response(body=await request.read())
-
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
-        self.seen.append(request)
-        return await self.answer(request)
-
-    @property
-    def held(self) -> bool:
-        return self.gpu.leases.roll.holds(Tenant.LLM)
-
-    async def start(self) -> None:
-        upstream = web.Application(client_max_size=2**30)
-        upstream.router.add_route("*", "/{path:.*}", self._serve)
-        self.upstream = TestServer(upstream)
-        await self.upstream.start_server()
-        self.proxy = Proxy(
-            servers={"q4": URL(str(self.upstream.make_url("")))},
-            desks={"q4": self.gpu.desk},
-            limits=self._limits,
-            private=frozenset({"cookie"}),
-        )
-        await self.proxy.open()
-        front = web.Application(middlewares=[translated])
-        front.router.add_route("*", "/llm/{server}/{path:.*}", self.proxy.handle)
-        # Unlike TestServer, and like the service, it does not cancel the calls of who leaves.
-        self.front = web.AppRunner(front)
-        await self.front.setup()
-        site = web.TCPSite(self.front, "127.0.0.1", 0)
-        await site.start()
-        host, port = self.front.addresses[0]
-        self.client = ClientSession(f"http://{host}:{port}")
-
-    async def close(self) -> None:
-        await self.client.close()
-        for _ in range(2):
-            await self.proxy.aclose()
-        await self.front.cleanup()
-        await self.upstream.close()
+from service.llm.proxy import ProxyLimits
+from tests.unit.gpu.proxied import Rig
 
 
 @pytest.fixture
@@ -291,29 +236,3 @@ async def test_a_client_that_leaves_between_two_pieces_is_no_bug(
     await left.wait()
     assert not rig.held
     assert not caplog.records
-
-
-def test_which_calls_make_a_model_work() -> None:
-    light = [("GET", "/health"), ("GET", "/props"), ("GET", "/v1/models"), ("POST", "/tokenize")]
-    assert not any(needs_gpu(method, path) for method, path in light)
-    heavy = ["/v1/chat/completions", "/completion", "/embedding", "/rerank", "/something/new"]
-    assert all(needs_gpu("POST", path) for path in heavy)
-
-
-def test_servers_and_their_gpus() -> None:
-    servers = parse_servers("q4=http://127.0.0.1:8083, far=http://h:1/base ,x@b=https://h:2")
-    assert {name: server.gpu for name, server in servers.items()} == {
-        "q4": "local",
-        "far": "h",
-        "x": "b",
-    }
-    assert str(target(servers["far"].url, "v1/models", "a=b")) == "http://h:1/base/v1/models?a=b"
-
-
-@pytest.mark.parametrize(
-    "wrong", ["q4", "q4=", "q4=ftp://h", "=http://h", "a b=http://h", "a=http://h,a=http://h",
-              "a=http://h/?x=1"]
-)  # fmt: skip
-def test_what_is_no_server_is_refused(wrong: str) -> None:
-    with pytest.raises(ValueError, match=r"not name=|more than|twice"):
-        parse_servers(wrong)
