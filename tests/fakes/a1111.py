@@ -12,16 +12,8 @@ from aiohttp import web
 from PIL import Image
 
 from tests.fakes.stage import Phase, Stage
-from tests.fakes.webui import (
-    CONTROLNETS,
-    LATENT_MODES,
-    LORAS,
-    SCHEDULERS,
-    UPSCALERS,
-    Cut,
-    Webui,
-    WebuiError,
-)
+from tests.fakes.webui import CONTROLNETS, LATENT_MODES, LORAS, SCHEDULERS, UPSCALERS, Webui
+from tests.fakes.webui_state import Cut, WebuiError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

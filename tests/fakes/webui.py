@@ -15,46 +15,21 @@ from PIL import Image
 
 from engines.card import test_card
 from tests.fakes.stage import Flaw, Phase, Stage
+from tests.fakes.webui_state import RAISED, Cut, State, WebuiError
 
 CHECKPOINTS = {"tiny": "1a2b3c4d5e", "huge-xl": "99aa88bb77"}
+
 SAMPLERS = ["DPM++ 2M", "DPM++ SDE", "Euler a", "Euler", "Heun", "DDIM", "UniPC", "LCM"]
+
 SCHEDULERS = {"automatic": "Automatic", "uniform": "Uniform", "karras": "Karras"}
+
 UPSCALERS = ["None", "Lanczos", "Nearest", "R-ESRGAN 4x+"]
+
 LATENT_MODES = ["Latent", "Latent (nearest-exact)"]
+
 LORAS = ["ink"]
+
 CONTROLNETS = ["canny [d14c016b]"]
-
-
-class WebuiError(Exception):
-    """What a handler raised: the class of the exception, what it says, and the status."""
-
-    def __init__(self, kind: str, words: str, status: int = 500) -> None:
-        super().__init__(words)
-        self.kind = kind
-        self.status = status
-
-
-@dataclass
-class State:
-    """`shared.state`: of whatever runs, for everybody to see and to set."""
-
-    job: str = ""
-    job_count: int = 0
-    job_no: int = 0
-    job_timestamp: str = "0"
-    sampling_step: int = 0
-    sampling_steps: int = 0
-    skipped: bool = False
-    interrupted: bool = False
-    stopping_generation: bool = False
-    preview_id: int = 0
-
-    @property
-    def fraction(self) -> float:
-        if self.job_count <= 0:
-            return 0.0
-        step = self.sampling_step / self.sampling_steps if self.sampling_steps else 0.0
-        return min((self.job_no + step) / self.job_count, 1.0)
 
 
 @dataclass
@@ -102,7 +77,7 @@ class Webui:
         self.state.interrupted = True
         self._halt.set()
 
-    async def draw(self, body: dict[str, Any], cut: "Cut") -> dict[str, Any]:
+    async def draw(self, body: dict[str, Any], cut: Cut) -> dict[str, Any]:
         """`text2imgapi` and `img2imgapi`: wait for the lock, then draw to the end or to a halt."""
         task = body.get("force_task_id") or "task(x)"
         self.pending.append(task)  # an error below leaves it there for ever
@@ -139,10 +114,10 @@ class Webui:
         self.current = None
         self.finished = [*self.finished, task][-16:]
 
-    async def _process(self, body: dict[str, Any], cut: "Cut") -> dict[str, Any]:
+    async def _process(self, body: dict[str, Any], cut: Cut) -> dict[str, Any]:
         self._load(body)
         if failure := self.stage.failure():
-            raise _RAISED[failure]
+            raise RAISED[failure]
         if body.get("enable_hr") and body["hr_upscaler"] not in UPSCALERS + LATENT_MODES:
             raise WebuiError("Exception", f"could not find upscaler named {body['hr_upscaler']}")
         passes = [body["steps"]]
@@ -157,7 +132,7 @@ class Webui:
             await self.stage.lingered()
         return self._info(body)
 
-    async def _sample(self, steps: int, cut: "Cut") -> None:
+    async def _sample(self, steps: int, cut: Cut) -> None:
         self.state.sampling_steps = steps
         for step in range(1, steps + 1):
             if self.state.interrupted:
@@ -240,33 +215,8 @@ class Webui:
         return {"images": images, "parameters": {}, "info": json.dumps(info)}
 
 
-class Cut:
-    """The connection of one request, to be cut."""
-
-    def __init__(self, transport: asyncio.Transport | None) -> None:
-        self._transport = transport
-        self.done = False
-
-    def now(self) -> None:
-        assert self._transport is not None
-        self._transport.abort()
-        self.done = True
-
-
 def flat_card(width: int, height: int) -> bytes:
     """Return a picture of one colour: what a network full of NaN decodes to."""
     out = io.BytesIO()
     Image.new("RGB", (width, height)).save(out, "PNG")
     return out.getvalue()
-
-
-_RAISED = {
-    "out_of_memory": WebuiError(
-        "OutOfMemoryError", "CUDA out of memory. Tried to allocate 20.00 MiB (GPU 0)"
-    ),
-    "bad_picture": WebuiError(
-        "NansException", "A tensor with NaNs was produced in Unet. Use --disable-nan-check"
-    ),
-    "invalid_spec": WebuiError("HTTPException", "Script 'x' not found", 422),
-    "engine_protocol": WebuiError("AssertionError", "No interface for this"),
-}
