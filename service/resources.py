@@ -14,6 +14,7 @@ from engines.config import Config, ConfigError, read_config
 from engines.diffusers.settings import DiffusersSettings
 from engines.inputs import Inputs
 from engines.registry import Built, EngineSettings, build_engines, default_engine
+from scheduler.errors import StoreError
 from scheduler.ports import Clock, SystemClock
 from service.settings import Settings, SettingsError
 from service.store import journal, rows
@@ -57,8 +58,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         stack.push_async_callback(database.aclose)
         objects = _object_store(settings)
         stack.push_async_callback(objects.aclose)
-        spool = Spool(settings.data_dir / "spool")
-        await spool.open()
+        spool = await _spool(settings.data_dir / "spool")
         catalogue, keys = Catalogue(database), _keys(settings)
         images = PictureStore(objects=objects, spool=spool, catalogue=catalogue, keys=keys)
         inputs = Inputs(settings.data_dir / "inputs")
@@ -117,6 +117,16 @@ async def _database(settings: Settings) -> Database:
         path = settings.data_dir / "kitty.sqlite3"
         raise SettingsError(f"DATA_DIR: {path}: {error}") from None
     return database
+
+
+async def _spool(folder: Path) -> Spool:
+    """Open the folder of pictures that wait for the store."""
+    spool = Spool(folder)
+    try:
+        await spool.open()
+    except StoreError as error:
+        raise SettingsError(f"DATA_DIR: {error}") from None
+    return spool
 
 
 def _keys(settings: Settings) -> Keys:

@@ -232,3 +232,20 @@ async def test_a_wrong_setting_stops_the_start_with_one_line(
     said = str(stopped.value).split("\nassert")[0]
     assert name in said or name.replace("ENDPOINT_URL", "ACCESS_KEY") in said
     assert said.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize("name", ["spool", "kitty.sqlite3", "in-use"])
+async def test_a_data_folder_that_cannot_be_used_stops_the_start_with_one_line(
+    tmp_path: Path, name: str
+) -> None:
+    if name == "spool":
+        (tmp_path / name).touch()
+    else:
+        (tmp_path / name).mkdir()
+    service = Service(tmp_path)
+    with pytest.raises(AssertionError) as stopped:
+        await service.start()
+    assert await service.end() == 2
+    said = str(stopped.value).split("\nassert")[0]
+    assert "DATA_DIR" in said
+    assert said.strip().count("\n") == 0
