@@ -1,12 +1,14 @@
 """A scheduler on real parts: SQLite, a folder, and engines that a test holds in its hand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from engines.base import Engine, EngineName
+from typing_extensions import override
+
+from engines.base import Engine, EngineName, Picture, Progress, Turn
 from engines.fake import NAME, FakeEngine
 from engines.spec import GenerationSpec
 from scheduler.ask import Ask
@@ -23,6 +25,26 @@ from service.store.files import FileStore
 from service.store.images import PictureStore
 from service.store.keys import Keys
 from service.store.spool import Spool
+
+
+class Lingering(FakeEngine):
+    """Needs a while to let go of a picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began, self.asked, self.free = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    @override
+    async def generate(
+        self, spec: GenerationSpec, turn: Turn
+    ) -> AsyncGenerator[Progress | Picture]:
+        self.began.set()
+        try:
+            await asyncio.Event().wait()
+            yield Progress("drawing")
+        finally:
+            self.asked.set()
+            await self.free.wait()
 
 
 def an_ask(prompt: str = "a card", *, count: int = 1, engine: EngineName = NAME) -> Ask:
