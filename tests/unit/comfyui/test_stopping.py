@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.base import Progress
+from engines.base import Picture, Progress
 from engines.comfyui.engine import ComfyUiEngine
 from engines.errors import EngineDownError, LostError
 from tests.contract.bench_comfyui import SPEC, engine_on
@@ -16,6 +16,16 @@ from tests.fakes.turn import FreeTurn
 from tests.unit.comfyui.queueing import both_kinds, put
 
 
+async def cancelled_as_sent(
+    server: FakeComfyUi, engine: ComfyUiEngine
+) -> asyncio.Task[tuple[Picture, list[Progress]]]:
+    """Cancel a drawing as soon as its prompt is on its way."""
+    drawing = asyncio.create_task(draw(engine, SPEC))
+    await server.asked.wait_for("POST /prompt")
+    drawing.cancel()
+    return drawing
+
+
 @both_kinds
 async def test_a_prompt_that_waits_is_withdrawn_and_the_running_one_stays(
     server: FakeComfyUi, engine: ComfyUiEngine
@@ -23,9 +33,7 @@ async def test_a_prompt_that_waits_is_withdrawn_and_the_running_one_stays(
     server.stage.hold()
     theirs = put(server, "theirs")
     await server.stage.drawing()
-    drawing = asyncio.create_task(draw(engine, SPEC))
-    await server.asked.wait_for("POST /prompt")
-    drawing.cancel()
+    drawing = await cancelled_as_sent(server, engine)
     with pytest.raises(asyncio.CancelledError):
         await drawing
     assert server.worker.running is theirs
@@ -57,9 +65,7 @@ async def test_the_oldest_servers_are_not_told_to_interrupt_what_is_not_ours(
         server.worker.deaf = 1
         theirs = put(server, "theirs")
         await server.stage.drawing()
-        drawing = asyncio.create_task(draw(engine, SPEC))
-        await server.asked.wait_for("POST /prompt")
-        drawing.cancel()
+        drawing = await cancelled_as_sent(server, engine)
         with pytest.raises(asyncio.CancelledError):
             await drawing
         assert not theirs.interrupted.is_set()
@@ -72,9 +78,7 @@ async def test_a_cancellation_waits_for_the_answer_to_what_was_sent(
 ) -> None:
     server.stage.hold()
     server.door.clear()
-    drawing = asyncio.create_task(draw(engine, SPEC))
-    await server.asked.wait_for("POST /prompt")
-    drawing.cancel()
+    drawing = await cancelled_as_sent(server, engine)
     await asyncio.wait([drawing], timeout=0.05)
     server.door.set()
     with pytest.raises(asyncio.CancelledError):
@@ -104,9 +108,7 @@ async def test_what_arrives_after_its_sender_was_cut_off_is_still_stopped(
 ) -> None:
     server.stage.hold()
     server.door.clear()
-    drawing = asyncio.create_task(draw(engine, SPEC))
-    await server.asked.wait_for("POST /prompt")
-    drawing.cancel()
+    drawing = await cancelled_as_sent(server, engine)
     await asyncio.sleep(0)
     server.cut_connections()
     await server.asked.wait_for("GET /queue")
