@@ -95,6 +95,8 @@ class DiffusersEngine:
         self._thread: DrawingThread | None = None
         self._were_loaded: Sequence[str] = ()
         self._numbers = count()
+        # One at a time: each download holds a thread of those that the whole service shares.
+        self._fetching = asyncio.Lock()
         self._closed = False
 
     @property
@@ -124,8 +126,9 @@ class DiffusersEngine:
         Raises:
             EngineError: the picture could not be drawn.
         """
-        if self._settings.allow_hub:
-            await asyncio.to_thread(self._library.fetch, spec.model)
+        if self._library.lacks(spec.model):
+            async with self._fetching:
+                await asyncio.to_thread(self._library.fetch, spec.model)
         order = Order(number=next(self._numbers), spec=spec, turn=turn, mailbox=Mailbox())
         thread = self._started()
         thread.submit(order)

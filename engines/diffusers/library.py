@@ -69,15 +69,21 @@ class Library:
                 return one
         return None
 
+    def lacks(self, name: str) -> bool:
+        """Say whether a model has to be looked for on the hub, as far as was seen last."""
+        if not self.allow_hub or self._models_dir is None or not is_hub_id(name):
+            return False
+        return pick(self._shelf, name, "checkpoint") is None
+
     def fetch(self, name: str) -> None:
-        """Download a model that is named by its hub id and not here yet, if that is allowed.
+        """Download a model that the library lacks, unless it has come meanwhile.
 
         Raises:
             EngineDownError: the hub does not answer or has no such model.
         """
-        if not self.allow_hub or self._models_dir is None or not is_hub_id(name):
+        if self._models_dir is None or not self.lacks(name):
             return
-        if pick(self._shelf, name, "checkpoint") or pick(self.scan(), name, "checkpoint"):
+        if pick(self.scan(), name, "checkpoint"):
             return
         folder = download(name, self._models_dir)
         (folder / IN_FOLDER).write_text(json.dumps({"aliases": [name]}))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engines.errors import EngineDownError, InvalidSpecError, ModelNotFoundError
-from tests.fakes.drawing import SPEC, distance, draw, pixels_of
+from tests.fakes.drawing import SPEC, distance, draw, draw_all, pixels_of
 from tests.fakes.local import engine_in
 from tests.fakes.single_file import make_single_file
 
@@ -73,6 +73,17 @@ async def test_the_hub_is_asked_once_and_only_where_it_is_allowed(
         await draw(opened, replace(SPEC, model="someone/else"))
     await opened.aclose()
     assert hub == ["someone/tiny", "someone/else"]
+
+
+async def test_what_several_pictures_want_is_downloaded_once(
+    hub: list[str], tmp_path: Path
+) -> None:
+    """Each download holds a thread of those that the whole service shares."""
+    spec = replace(SPEC, model="someone/tiny")
+    engine = engine_in(tmp_path, tmp_path / "models", allow_hub=True)
+    await draw_all(engine, *(spec.picture(number) for number in range(4)))
+    await engine.aclose()
+    assert hub == ["someone/tiny"]
 
 
 @pytest.mark.parametrize("name", ["../etc/passwd", "a/b/c", "/root", "tiny sd"])
