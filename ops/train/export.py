@@ -44,6 +44,13 @@ def _name_as_clip(weights: Path) -> None:
     save_file(named, weights, metadata={"format": "pt"})
 
 
+def _forget_origin(config: Path) -> None:
+    """Drop the path that a part was loaded from: diffusers writes it into the part's config."""
+    facts = json.loads(config.read_text(encoding="utf-8"))
+    facts.pop("_name_or_path", None)
+    config.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
 def export(*, vae: Path, trained: Path, out: Path) -> None:
     """Write a StableDiffusionPipeline folder with fp16 weights."""
     pipe = StableDiffusionPipeline(
@@ -59,6 +66,8 @@ def export(*, vae: Path, trained: Path, out: Path) -> None:
     pipe.save_pretrained(out)
     save_tokenizer(out / "tokenizer")
     _name_as_clip(out / "text_encoder" / "model.safetensors")
+    for part in (out / "unet", out / "vae"):
+        _forget_origin(part / "config.json")
     for weights in out.rglob("*.safetensors"):
         weights.chmod(0o644)
 

@@ -46,6 +46,8 @@ def test_the_exported_model_draws(trained: Path) -> None:
     assert drawn.shape == (1, 64, 64, 3)
     names = load_file(trained / "model" / "text_encoder" / "model.safetensors").keys()
     assert all(name.startswith("text_model.") for name in names)
+    configs = [file.read_text(encoding="utf-8") for file in (trained / "model").rglob("*.json")]
+    assert not any(str(trained) in config for config in configs)
 
 
 def test_the_model_is_examined(trained: Path) -> None:
