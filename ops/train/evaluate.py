@@ -16,6 +16,7 @@ from torch.nn import functional
 from ops.train.exam import Paper, papers
 from ops.train.judge import SIDE, Judge, bend, load_judge
 from ops.train.measure import Palette, corners, measurable, middle
+from ops.train.outline import traceable, wobble
 from ops.train.pool import LABELS, Drawing, to_float
 from ops.train.render import render
 from ops.train.report import Log, Options, phase_arguments, phase_device
@@ -90,10 +91,10 @@ class Examiner:
             "all, outline true": noun & paint & ground & true_outline,
         }
         return {k: _share(v) for k, v in marks.items()} | self._measured(
-            pictures, truth
+            pictures, truth, paper
         ), true_outline
 
-    def _measured(self, pictures: Tensor, truth: Tensor) -> Scores:
+    def _measured(self, pictures: Tensor, truth: Tensor, paper: Paper) -> Scores:
         """Return what plain colour measurement says, without the judge."""
         ground = self._grounds.nearest(corners(pictures)) == truth[:, LABELS.index("ground")]
         scores = {"background by mean colour": _share(ground)}
@@ -102,6 +103,12 @@ class Examiner:
                 self._paints.nearest(middle(pictures[plain])) == truth[plain, LABELS.index("paint")]
             )
             scores["colour by mean colour"] = _share(paint)
+        if all(traceable(question.scene) for question in paper.questions):
+            wobbles = torch.tensor([wobble(picture) for picture in pictures.cpu()])
+            middling, worst = wobbles.quantile(
+                torch.tensor([0.5, 0.95]), interpolation="nearest"
+            ).tolist()
+            scores |= {"wobble, median": round(middling, 3), "wobble, 95 %": round(worst, 3)}
         return scores
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ops.train.caption import caption
+from ops.train.outline import traceable
 from ops.train.pool import labels
 from ops.train.scene import Scene, draw_scene
 from ops.train.stage import RECORD, stage
@@ -67,9 +68,10 @@ def _paper(name: str, count: int, fits: Callable[[Scene], bool], *, held: bool) 
 
 
 def papers(count: int) -> list[Paper]:
-    """Return three papers: one object seen, one object held out, and two objects."""
+    """Return the papers: one object seen, one held out, two objects, and solids to be traced."""
     return [
         _paper("seen", count, _single, held=False),
         _paper("held out", count, _single, held=True),
         _paper("two objects", count, _pair, held=False),
+        _paper("solids", count, lambda scene: _said(scene) and traceable(scene), held=False),
     ]

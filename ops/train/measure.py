@@ -26,12 +26,16 @@ _TO_XYZ: Final = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0
 _WHITE: Final = (0.9505, 1.0, 1.089)
 
 
-def lab(rgb: Tensor) -> Tensor:
-    """Turn sRGB in [-1, 1], [n, 3], into CIE L*a*b* under D65 (IEC 61966-2-1; CIE 15)."""
+def linear(rgb: Tensor) -> Tensor:
+    """Turn sRGB in [-1, 1] into linear light in [0, 1] (IEC 61966-2-1)."""
     unit = ((rgb + 1) / 2).clamp(0, 1)
-    linear = torch.where(unit <= 0.04045, unit / 12.92, ((unit + 0.055) / 1.055) ** 2.4)  # noqa: PLR2004
+    return torch.where(unit <= 0.04045, unit / 12.92, ((unit + 0.055) / 1.055) ** 2.4)  # noqa: PLR2004
+
+
+def lab(rgb: Tensor) -> Tensor:
+    """Turn sRGB in [-1, 1], [n, 3], into CIE L*a*b* under D65 (CIE 15)."""
     xyz = (
-        linear
+        linear(rgb)
         @ torch.tensor(_TO_XYZ, device=rgb.device).T
         / torch.tensor(_WHITE, device=rgb.device)
     )

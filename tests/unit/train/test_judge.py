@@ -6,6 +6,7 @@ import torch
 from ops.train.exam import papers
 from ops.train.judge import Judge, bend
 from ops.train.measure import Palette, corners, lab, measurable, middle
+from ops.train.outline import traceable
 from ops.train.pool import LABELS, to_float
 from ops.train.render import render
 from ops.train.scene import is_held
@@ -30,10 +31,11 @@ def test_bending_moves_pixels_by_as_much_as_asked() -> None:
 
 
 def test_the_exam_asks_what_it_says() -> None:
-    seen, held, pairs = papers(6)
+    seen, held, pairs, solids = papers(6)
     assert not any(is_held(question.scene) for question in seen.questions)
     assert all(is_held(question.scene) for question in held.questions)
     assert all(len(question.scene.things) == 2 for question in pairs.questions)
+    assert all(traceable(question.scene) for question in solids.questions)
     assert seen.labels.shape == (6, len(LABELS))
 
 
