@@ -7,10 +7,10 @@ names an adapter. A1111 reads prompts in `modules/prompt_parser.py` and `extra_n
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from engines.spec import Lora
+from engines.spec import GenerationSpec, Lora
 
 STEP: Final = 1.1
 """What one pair of round brackets multiplies a weight by."""
@@ -66,6 +66,12 @@ def take_loras(prompt: str) -> tuple[str, tuple[Lora, ...]]:
     loras = tuple(Lora(m["name"].strip(), _number(m["weight"])) for m in _LORA.finditer(prompt))
     rest = _LORA.sub("", prompt)
     return (re.sub(r" {2,}", " ", rest).strip() if loras else prompt), loras
+
+
+def without_tags(spec: GenerationSpec) -> GenerationSpec:
+    """Return the spec with the adapters that tags in its prompt name among its own."""
+    prompt, loras = take_loras(spec.prompt)
+    return replace(spec, prompt=prompt, loras=(*spec.loras, *loras)) if loras else spec
 
 
 def with_loras(prompt: str, loras: Iterable[Lora]) -> str:

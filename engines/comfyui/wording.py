@@ -2,18 +2,17 @@
 
 from dataclasses import replace
 
-from engines.prompts import parse_prompt, take_loras
+from engines.prompts import parse_prompt, without_tags
 from engines.spec import GenerationSpec
 
 
 def worded(spec: GenerationSpec) -> GenerationSpec:
     """Return the spec with its `<lora:…>` tags among the adapters and its weights translated."""
-    prompt, loras = take_loras(spec.prompt)
+    spec = without_tags(spec)
     return replace(
         spec,
-        prompt=weighted(prompt),
+        prompt=weighted(spec.prompt),
         negative_prompt=weighted(spec.negative_prompt),
-        loras=(*spec.loras, *loras),
     )
 
 

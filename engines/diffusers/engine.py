@@ -35,6 +35,7 @@ from engines.diffusers.thread import DrawingThread
 from engines.errors import EngineDownError
 from engines.inputs import Inputs
 from engines.outlast import outlast
+from engines.prompts import without_tags
 from engines.spec import GenerationSpec
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class DiffusersEngine:
             slots=slots,
             lists=EVERY_KIND,
             fetches=HUB_ID if self._settings.allow_hub else "",
+            prompt_loras=True,
         )
 
     async def generate(
@@ -129,6 +131,7 @@ class DiffusersEngine:
         if self._library.lacks(spec.model):
             async with self._fetching:
                 await asyncio.to_thread(self._library.fetch, spec.model)
+        spec = without_tags(spec)
         order = Order(number=next(self._numbers), spec=spec, turn=turn, mailbox=Mailbox())
         thread = self._started()
         thread.submit(order)

@@ -47,6 +47,12 @@ async def test_loras_change_the_picture_by_their_weight_and_leave_no_trace(
     assert all(len(lora["sha256"]) == 64 for lora in both[0].facts["loras"])
 
 
+async def test_a_tag_in_the_prompt_is_a_lora(engine: DiffusersEngine) -> None:
+    told, _ = await draw(engine, replace(SPEC, loras=(Lora("bold", 0.8),)))
+    tagged, _ = await draw(engine, replace(SPEC, prompt=f"{SPEC.prompt} <lora:bold:0.8>"))
+    assert tagged.png == told.png
+
+
 async def test_more_loras_than_are_kept_act_all(engine: DiffusersEngine, models_dir: Path) -> None:
     """Ten copies of one LoRA are as one of ten times its weight, and so is naming it ten times."""
     for number in range(10):
