@@ -34,11 +34,10 @@ def main() -> None:
     asked = _parser(name).parse_args()
     try:
         settings = _settings(asked.settings, light=asked.light)
+        sys.exit(asyncio.run(serve(settings, prompt=asked.prompt, once=asked.once)))
     except SettingsError as error:
         sys.stderr.write(f"{name}: {error}\n")
         sys.exit(2)
-    try:
-        sys.exit(asyncio.run(serve(settings, prompt=asked.prompt, once=asked.once)))
     except (KeyboardInterrupt, asyncio.CancelledError):
         # Ctrl-C or SIGTERM is how a service that was to run for ever ends; a picture it cuts short.
         sys.exit(INTERRUPTED if asked.once else 0)

@@ -7,10 +7,11 @@ import signal
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from service.cli.client import Images
 from service.cli.exits import UnreachableError
+from service.settings import SettingsError
 
 _LAST_WORDS = 2000
 """Characters of the log that are quoted when the service dies at its start."""
@@ -46,9 +47,12 @@ class Server:
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
-        """Start it; it takes a moment until it answers."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("wb") as sink:
+        """Start it; it takes a moment until it answers.
+
+        Raises:
+            SettingsError: there can be no log in the data folder.
+        """
+        with self._empty_log() as sink:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "service"),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -95,6 +99,14 @@ class Server:
     async def ended(self) -> int:
         """Wait until it ends by itself; return its exit status."""
         return await self._running.wait()
+
+    def _empty_log(self) -> BinaryIO:
+        """Open the log, in a folder that is made when it is missing."""
+        try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            return self.log.open("wb")
+        except OSError as error:
+            raise SettingsError(f"DATA_DIR: {self.log.parent}: {error.strerror}") from None
 
     def _terminate(self) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -103,6 +103,17 @@ async def test_a_wrong_setting_is_one_line_and_exit_2(tmp_path: Path) -> None:
     assert re.fullmatch(r"ops/run: SERVICE_PORT: [^\n]+\n", err.decode())
 
 
+async def test_a_data_folder_that_cannot_be_is_one_line_and_exit_2(
+    tmp_path: Path, port: int
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    async with started(file / "data", SERVICE_PORT=str(port)) as process:
+        out, err = await process.communicate()
+    assert (process.returncode, out) == (2, b"")
+    assert re.fullmatch(r"ops/run: DATA_DIR: [^\n]+/file/data: [^\n]+\n", err.decode())
+
+
 async def test_the_settings_file_is_read_and_the_environment_wins(
     tmp_path: Path, port: int
 ) -> None:
