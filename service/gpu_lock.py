@@ -49,13 +49,13 @@ class RedisLock:
         """Take the lock; False if somebody else has it."""
         async with _translated():
             done = await self._redis.set(self.key, self.value, nx=True, ex=self._ttl_seconds)
-            # An answer that got lost may have been a yes.
-            return bool(done) or await self._redis.get(self.key) == self.value.encode()
+            # An answer that got lost may have been a yes; what is ours already may soon lapse.
+            return bool(done) or await self._prolong()
 
     async def renew(self) -> bool:
         """Let it live on; False if it is no longer ours."""
         async with _translated():
-            return bool(await self._renew(keys=[self.key], args=[self.value, self._ttl_seconds]))
+            return await self._prolong()
 
     async def give_back(self) -> None:
         """Release it if it is still ours."""
@@ -65,6 +65,10 @@ class RedisLock:
     async def aclose(self) -> None:
         """Disconnect; may be called twice."""
         await self._redis.aclose()
+
+    async def _prolong(self) -> bool:
+        """Begin the lock's life anew, if it is ours."""
+        return bool(await self._renew(keys=[self.key], args=[self.value, self._ttl_seconds]))
 
 
 @asynccontextmanager

@@ -50,6 +50,17 @@ async def test_renewing_prolongs(locks: tuple[RedisLock, RedisLock], kitty: Redi
     assert await kitty.pttl(KEY) > 1000
 
 
+async def test_a_lock_that_is_found_again_lives_on(
+    locks: tuple[RedisLock, RedisLock], kitty: Redis
+) -> None:
+    """After a while without Redis it may be about to lapse."""
+    lock, _ = locks
+    await lock.take()
+    await kitty.pexpire(KEY, 500)
+    assert await lock.take()
+    assert await kitty.pttl(KEY) > 1000
+
+
 async def test_without_redis(locks: tuple[RedisLock, RedisLock], redis_server: RedisServer) -> None:
     lock, _ = locks
     await lock.take()
