@@ -1,7 +1,6 @@
 """How far the server says it is; pure. Decoration: only the answer of the call is the truth."""
 
 import base64
-import binascii
 import io
 from dataclasses import dataclass
 from typing import Any
@@ -104,7 +103,7 @@ def read_preview(uri: str) -> bytes | None:
                 return data
             small = picture.convert("RGB")
             small.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
-    except (OSError, ValueError, binascii.Error, Image.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     out = io.BytesIO()
     small.save(out, "JPEG", quality=80)

@@ -87,3 +87,13 @@ def test_previews_are_small_jpegs(kind: str, size: tuple[int, int], small: tuple
 @pytest.mark.parametrize("nonsense", ["", "data:image/png;base64,", "data:x;base64,AAAA", "=="])
 def test_a_preview_that_is_none_is_left_out(nonsense: str) -> None:
     assert read_preview(nonsense) is None
+
+
+def test_a_preview_that_breaks_off_in_the_midst_is_left_out() -> None:
+    out = io.BytesIO()
+    Image.effect_noise((64, 64), 50).save(out, "PNG")
+    data = out.getvalue()
+    where = data.index(b"IDAT")
+    # Half of the pixels, and then what is no chunk.
+    broken = data[: where - 4] + b"\0\0\0\x40" + data[where : where + 72] + b"\0\0\0\0!!!!"
+    assert read_preview(f"data:x;base64,{base64.b64encode(broken).decode()}") is None
