@@ -38,13 +38,22 @@ async def serve(settings: Settings) -> None:
         runner = web.AppRunner(build_app(settings, parts), shutdown_timeout=0.5)
         try:
             await runner.setup()
-            site = web.TCPSite(runner, settings.service_host, settings.service_port, backlog=1024)
-            await site.start()
+            await _listen(runner, settings)
             for address in runner.addresses:
                 sys.stderr.write(f"kitty-images listens on http://{address[0]}:{address[1]}\n")
             await stop.wait()
         finally:
             await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, settings: Settings) -> None:
+    """Open the port."""
+    host, port = settings.service_host, settings.service_port
+    try:
+        await web.TCPSite(runner, host, port, backlog=1024).start()
+    except OSError as error:
+        where = f"{host}:{port} (SERVICE_HOST, SERVICE_PORT)"
+        raise SettingsError(f"cannot listen on {where}: {error}") from None
 
 
 def _refuse(reason: str) -> NoReturn:
@@ -77,9 +86,6 @@ def main() -> None:
         uvloop.run(serve(settings))
     except SettingsError as error:
         _refuse(str(error))
-    except OSError as error:
-        where = f"{settings.service_host}:{settings.service_port}"
-        _refuse(f"cannot listen on {where} (SERVICE_HOST, SERVICE_PORT): {error}")
     finally:
         flush()
 

@@ -33,6 +33,11 @@ class RedisLock:
     def __init__(
         self, *, url: str, gpu: str, ttl_seconds: int = 10, timeout_seconds: float = 1.0
     ) -> None:
+        """Connects to nothing yet.
+
+        Raises:
+            ValueError: the URL is wrong.
+        """
         self.key = f"lock:gpu:{gpu}"
         self.value = str(uuid4())
         self._ttl_seconds = ttl_seconds
@@ -42,6 +47,11 @@ class RedisLock:
             socket_connect_timeout=timeout_seconds,
             retry=Retry(NoBackoff(), 0),
         )
+        try:
+            # The URL's options are looked at here, else only when it is too late to say so.
+            self._redis.connection_pool.make_connection()
+        except TypeError as error:
+            raise ValueError(str(error)) from error
         self._delete = self._redis.register_script(_DELETE)
         self._renew = self._redis.register_script(_RENEW)
 

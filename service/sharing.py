@@ -17,7 +17,7 @@ def build_gpus(settings: Settings, engines: Iterable[str], *, clock: Clock) -> M
     """Return every GPU that an engine or a llama.cpp server is on, by name.
 
     Raises:
-        SettingsError: `LLAMA_SERVERS` is wrong.
+        SettingsError: `LLAMA_SERVERS` or `REDIS_URL` is wrong.
     """
     servers = _servers(settings).values()
     names = dict.fromkeys([LOCAL_GPU, *engines, *(server.gpu for server in servers)])
@@ -62,10 +62,18 @@ def _servers(settings: Settings) -> Mapping[str, Server]:
 
 
 def _lock(settings: Settings, gpu: str) -> DeviceLock | None:
-    """Return the lock that is shared with other processes, if there is a Redis to keep it."""
+    """Return the lock that is shared with other processes, if there is a Redis to keep it.
+
+    Raises:
+        SettingsError: `REDIS_URL` is wrong.
+    """
     if settings.redis_url is None:
         return None
     # Importing the client takes a while, so only those pay who use it.
     from service.gpu_lock import RedisLock  # noqa: PLC0415
 
-    return RedisLock(url=settings.redis_url, gpu=gpu)
+    try:
+        return RedisLock(url=settings.redis_url, gpu=gpu)
+    except ValueError:
+        # What the client says may quote a password.
+        raise SettingsError("REDIS_URL: not like redis://:password@127.0.0.1:6379/0") from None

@@ -220,6 +220,9 @@ async def test_another_site_s_page_cannot_draw(client: Client) -> None:
         ("IMAGE_ENGINE", "crayons"),
         ("DATA_DIR", "/dev/null/kitty"),
         ("S3_BUCKET", "{a bucket"),
+        ("REDIS_URL", "localhost:6379"),
+        ("REDIS_URL", "redis://:pass/word@127.0.0.1"),
+        ("REDIS_URL", "redis://127.0.0.1/0?retries=3"),
     ],
 )
 async def test_a_wrong_setting_stops_the_start_with_one_line(
