@@ -49,7 +49,7 @@ class RedisLock:
         )
         try:
             # The URL's options are looked at here, else only when it is too late to say so.
-            self._redis.connection_pool.make_connection()
+            self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
         except TypeError as error:
             raise ValueError(str(error)) from error
         self._delete = self._redis.register_script(_DELETE)

@@ -20,10 +20,15 @@ _HOP_BY_HOP = frozenset(
 _OURS = frozenset({"host", "content-length", "expect"})
 """They are set anew for the next connection."""
 
+_UNPACKED = frozenset({"gzip", "deflate", "br", "zstd"})
+"""Bodies packed in one of these ways are unpacked as they are read."""
+
 
 def for_server(headers: CIMultiDictProxy[str], *, drop: frozenset[str]) -> CIMultiDict[str]:
     """Return what a request carries on to the server; `drop` are further names, lower case."""
-    return _passing(headers, _HOP_BY_HOP | _OURS | drop)
+    unpacked = headers.get("Content-Encoding", "").lower() in _UNPACKED
+    packing = frozenset({"content-encoding"} if unpacked else ())
+    return _passing(headers, _HOP_BY_HOP | _OURS | drop | packing)
 
 
 def for_client(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:

@@ -97,8 +97,8 @@ class Proxy:
             section="llm",
             media="*/*",
             codes=(
-                "llm_not_found", "no_such_path", "body_too_large", "gpu_busy", "shutting_down",
-                "llm_down", "llm_timeout",
+                "llm_not_found", "no_such_path", "bad_body", "body_too_large", "gpu_busy",
+                "shutting_down", "llm_down", "llm_timeout",
             ),
             relayed=True,
             example={"server": "q4", "path": "v1/chat/completions"},
@@ -129,11 +129,14 @@ class Proxy:
     async def _read(self, request: web.Request) -> bytes:
         """Return the body, within limits."""
         body = bytearray()
-        async for chunk in request.content.iter_any():
-            body += chunk
-            if len(body) > self._limits.body_bytes:
-                detail = f"more than {self._limits.body_bytes} bytes"
-                raise RequestError(detail, code="body_too_large", status=413)
+        try:
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > self._limits.body_bytes:
+                    detail = f"more than {self._limits.body_bytes} bytes"
+                    raise RequestError(detail, code="body_too_large", status=413)
+        except web.RequestPayloadError as error:
+            raise RequestError(f"the body cannot be read: {error}", code="bad_body") from None
         return bytes(body)
 
     async def _answer(self, call: "_Call") -> web.StreamResponse:

@@ -1,6 +1,7 @@
 """The way to llama.cpp, against a server that a test directs byte by byte."""
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 
 import pytest
@@ -77,6 +78,19 @@ async def test_every_piece_arrives_before_the_next_is_made(rig: Rig) -> None:
             go_on.set()
         assert await got.read() == b""
     assert not rig.held
+
+
+async def test_a_packed_body_is_told_as_what_it_is_on_arrival(rig: Rig) -> None:
+    gzipped, other = ({"Content-Encoding": packing} for packing in ("gzip", "own"))
+    async with rig.client.post(
+        "/llm/q4/completion", data=gzip.compress(b"x"), headers=gzipped
+    ) as answer:
+        assert (answer.status, await answer.read()) == (200, b"x")
+    async with rig.client.post("/llm/q4/completion", data=b"y", headers=other) as answer:
+        assert await answer.read() == b"y"
+    async with rig.client.post("/llm/q4/completion", data=b"other", headers=gzipped) as answer:
+        assert (answer.status, (await answer.json(content_type=None))["code"]) == (400, "bad_body")
+    assert [seen.headers.get("Content-Encoding") for seen in rig.seen] == [None, "own"]
 
 
 async def test_a_slow_sender_holds_nothing(rig: Rig) -> None:
