@@ -217,7 +217,9 @@ class Scheduler:
     def eta(self, job: Job) -> Eta | None:
         """Return when a job will be done, None while that is not known."""
         station = self._stations.get(job.engine)
-        return outlook(job, station, self._forecast) if station else None
+        if station is None or (self.paused and isinstance(job.status, Queued)):
+            return None
+        return outlook(job, station, self._forecast)
 
     def _enqueue(self, job: Job) -> None:
         """Let a queued job wait for its engine, unless it is paused or has its place already."""

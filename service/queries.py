@@ -1,19 +1,47 @@
 """Query values as models: checked, and described, by the same words."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, get_args
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from service.problems import RequestError
+from service.views.jobs import State
 
 Number = Annotated[int, Field(ge=0, lt=10**18)]
+_STATES = "|".join(get_args(State))
 
 
 class Query(BaseModel):
     """The query values of a call; an empty one counts as none, and further ones as not there."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+def _known(states: str) -> str:
+    """Return states as they are.
+
+    Raises:
+        PydanticCustomError: there is no such state.
+    """
+    known = get_args(State)
+    if strangers := [state for state in states.split(",") if state not in known]:
+        words = {"stranger": strangers[0], "known": ", ".join(known)}
+        raise PydanticCustomError("state", "there is no state '{stranger}', only {known}", words)
+    return states
+
+
+class JobsQuery(Query):
+    """The query of `GET /api/images/jobs`."""
+
+    limit: int = Field(default=50, ge=1, le=1000, description="how many at most")
+    cursor: Number | None = Field(default=None, description="`next_cursor` of the page before")
+    state: Annotated[str, AfterValidator(_known)] | None = Field(
+        default=None,
+        description="only jobs in these states, separated by commas",
+        json_schema_extra={"pattern": f"^(?:{_STATES})(?:,(?:{_STATES}))*$"},
+    )
 
 
 Q = TypeVar("Q", bound=Query)

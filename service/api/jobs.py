@@ -5,7 +5,6 @@ import hashlib
 from aiohttp import web
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from pydantic import Field
 
 from engines.errors import InvalidSpecError
 from engines.router import Route
@@ -18,31 +17,18 @@ from service.calls import Call, described
 from service.drafts import unknown_fields
 from service.keys import DRAFTS, JOURNAL, MODELS, ROUTER, SCHEDULER, SETTINGS
 from service.problems import RequestError
-from service.queries import Number, Query, read_query
+from service.queries import JobsQuery, read_query
 from service.views.jobs import AcceptedView, JobPage, JobView, QueueView, WholeJobView
 from service.wire import eta_view, job_view, shortfall_view, status_word
 
 routes = web.RouteTableDef()
 
-_STATE = "queued|running|storing|succeeded|failed|cancelled"
 _FOUND = ("job_not_found", "store_down")
 _MOVED = (*_FOUND, "illegal_transition")
 _KEY_LENGTH = 200
 
 LOOK_SECONDS = 5.0
 """How long a submit that would be refused waits for the engines to look again."""
-
-
-class JobsQuery(Query):
-    """The query of `GET /api/images/jobs`."""
-
-    limit: int = Field(default=50, ge=1, le=1000, description="how many at most")
-    cursor: Number | None = Field(default=None, description="`next_cursor` of the page before")
-    state: str | None = Field(
-        default=None,
-        pattern=f"^(?:{_STATE})(?:,(?:{_STATE}))*$",
-        description="only jobs in these states, separated by commas",
-    )
 
 
 @routes.post("/api/images/generate")

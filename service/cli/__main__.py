@@ -1,5 +1,6 @@
 """kitty-cli: the commands under their names."""
 
+import inspect
 import os
 from collections.abc import Callable
 from importlib.metadata import version
@@ -7,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import catalog, generate, gpu, jobs, options, pictures
+from service.cli import catalog, generate, gpu, jobs, options, pictures, queue
 from service.cli.client import Address
 from service.cli.exits import EXIT_STATUS
 
@@ -18,10 +19,16 @@ The service is found at IMAGES_BASE ({options.DEFAULT_BASE} when that is not set
 token that it was started with, if any.
 """
 
+
+def _flowing(text: str) -> str:
+    """Return text without the line breaks of its source: the terminal's width makes others."""
+    return "\n\n".join(" ".join(part.split()) for part in text.strip().split("\n\n"))
+
+
 app = typer.Typer(
     name="kitty-cli",
-    help=_HELP,
-    epilog=EXIT_STATUS,
+    help=_flowing(_HELP),
+    epilog=_flowing(EXIT_STATUS),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -37,6 +44,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "images.pause": jobs.ordering("pause", "Hold a job at its next step."),
     "images.resume": jobs.ordering("resume", "Let a paused job go on."),
     "images.retry": jobs.ordering("retry", "Queue a failed or cancelled job again."),
+    "queue.pause": queue.ordering("pause", "Begin no more jobs, through restarts too."),
+    "queue.resume": queue.ordering("resume", "Begin jobs again."),
     "images.models": catalog.models,
     "images.engines": catalog.engines,
     "gpu.run": gpu.gpu_run,
@@ -52,7 +61,7 @@ _ALIASES = {
 """Names under which KITTY's own command line has them."""
 
 for _name, _command in _COMMANDS.items():
-    app.command(_name)(_command)
+    app.command(_name, help=_flowing(inspect.getdoc(_command) or ""))(_command)
 for _alias, _name in _ALIASES.items():
     app.command(_alias, hidden=True, help=f"The same as {_name}.")(_COMMANDS[_name])
 

@@ -13,6 +13,7 @@ from rich.markup import escape
 from service.cli import graphics, options, output
 from service.cli.client import Address, Images, connect
 from service.cli.exits import UsageError, run
+from service.cli.queue import say_if_paused
 from service.cli.replies import Job
 from service.cli.watch import warn, watch
 
@@ -77,7 +78,13 @@ def _read(path: Path | None) -> str | None:
 
 
 async def draw(address: Address, body: dict[str, object], wishes: Wishes) -> None:
-    """Submit a request and do with its pictures as wished."""
+    """Submit a request and do with its pictures as wished.
+
+    Raises:
+        UsageError: there is no folder to save them in; nothing is drawn then.
+    """
+    if wishes.out is not None and not wishes.out.parent.is_dir():
+        raise UsageError(f"--out {wishes.out}: there is no folder {wishes.out.parent}")
     notes = output.news()
     async with connect(address) as images:
         accepted = await images.submit(body)
@@ -88,6 +95,7 @@ async def draw(address: Address, body: dict[str, object], wishes: Wishes) -> Non
             output.print_json(accepted) if wishes.as_json else typer.echo(job_id)
             return
         try:
+            await say_if_paused(images)
             job = await watch(images, job_id, notes)
         except asyncio.CancelledError:
             notes.print(f"Job {job_id} goes on. Look at it, or end it:", markup=False)

@@ -10,6 +10,7 @@ from rich.text import Text
 from service.cli import options, output
 from service.cli.client import Address, connect
 from service.cli.exits import run
+from service.cli.queue import say_if_paused
 from service.cli.replies import Job
 from service.cli.watch import warn, watch
 
@@ -30,6 +31,8 @@ def status(
 async def _status(address: Address, job_id: str, *, follow: bool, as_json: bool) -> None:
     async with connect(address) as images:
         job = await images.job(job_id)
+        if job["state"] == "queued":
+            await say_if_paused(images)
         if follow:
             job = await watch(images, job_id, output.news())
     _print(job, as_json=as_json)

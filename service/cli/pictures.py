@@ -51,7 +51,9 @@ async def _list(address: Address, wanted: Wanted, *, as_json: bool) -> None:
         output.print_json(page)
         return
     console = output.results()
-    if not items:
+    if not items and (wanted.search or wanted.model or wanted.tag):
+        console.print("Nothing matches.")
+    elif not items:
         console.print('No pictures. Draw one: kitty-cli images.generate "a lighthouse at dusk"')
     elif console.is_terminal:
         console.print(table(items))

@@ -91,6 +91,8 @@ async def test_a_failed_job_is_exit_1_and_says_why(cli: Cli) -> None:
         (("images.generate", "x", "--engine", "nobody"), "engine"),
         (("images.generate", "x", "--lora", "ink:much"), "write name:0.8"),
         (("images.generate", "x", "--init-image", "/nowhere.png"), "does not exist"),
+        (("images.generate", "x", "--out", "/nowhere/x.png"), "no folder /nowhere"),
+        (("images.jobs", "--state", "failed,odd"), "no state 'odd', only queued, running"),
         (("images.status", "nobody"), "no job nobody"),
         (("images.select", "1"), "no pictures yet"),
         (("images.select", "images/../../etc/passwd"), ""),
@@ -127,6 +129,34 @@ async def test_no_wait_prints_the_id_for_status_and_cancel(cli: Cli, client: Cli
         assert " cancelled" in (await cli("images.cancel", job_id)).out
     assert (await cli("images.status", job_id, "--follow")).status == 1
     assert (await cli("images.jobs", "--json")).json["items"][0]["state"] == "cancelled"
+
+
+async def test_a_paused_queue_is_told_to_those_who_wait_in_it(cli: Cli) -> None:
+    assert "is paused, 0 waiting" in (await cli("queue.pause")).out
+    process = await cli.start("images.generate", "later", *SMALL)
+    assert process.stderr is not None
+    said = (await process.stderr.readuntil(b": ")).decode()
+    assert "kitty-cli queue.resume" in said
+    job_id = said.split()[-1].removesuffix(":")
+    assert "kitty-cli queue.resume" in (await cli("images.status", job_id)).err
+    assert (await cli("queue.resume", "--json")).json["paused"] is False
+    await process.communicate()
+    assert process.returncode == 0
+
+
+async def test_a_search_that_finds_nothing_says_so(cli: Cli) -> None:
+    assert "No pictures" in (await cli("images.list")).out
+    for filters in (("--search", "x"), ("--model", "x"), ("--tag", "x")):
+        assert (await cli("images.list", *filters)).out == "Nothing matches.\n"
+
+
+async def test_help_is_broken_where_the_terminal_ends(cli: Cli) -> None:
+    for words, sentence in (
+        ((), "API_TOKEN is the token that it was started with"),
+        ((), "the service refused the request"),
+        (("gpu.run",), "128 + N if signal N ended it, 127 if there is no such program."),
+    ):
+        assert sentence in (await cli(*words, "--help", COLUMNS="200")).out
 
 
 async def test_ctrl_c_leaves_the_job_and_says_how_to_find_it(cli: Cli, client: Client) -> None:

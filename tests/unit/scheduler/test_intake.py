@@ -8,6 +8,7 @@ import pytest
 
 from scheduler.ask import Ask
 from scheduler.errors import IdempotencyError, QueueFullError
+from scheduler.eta import NEEDED
 from scheduler.intake import Limits
 from scheduler.job import Queued, Succeeded
 from tests.unit.scheduler.parts import a_scheduler, an_ask
@@ -61,6 +62,15 @@ async def test_a_job_that_is_drawn_or_done_leaves_its_place(tmp_path: Path) -> N
         for _ in range(5):
             await parts.until(await parts.submit(), Succeeded)
         assert parts.scheduler.queued == 0
+
+
+async def test_nobody_knows_when_a_paused_queue_goes_on(tmp_path: Path) -> None:
+    async with a_scheduler(tmp_path) as parts:
+        for _ in range(NEEDED + 1):
+            await parts.until(await parts.submit(), Succeeded)
+        await parts.scheduler.pause_all(paused=True)
+        job = parts.scheduler.table[await parts.submit()]
+        assert parts.scheduler.eta(job) is None
 
 
 async def test_a_queue_that_was_paused_stays_so_through_restarts(tmp_path: Path) -> None:
