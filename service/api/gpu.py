@@ -153,6 +153,9 @@ async def _lease(request: web.Request, gpu: Gpu, body: LeaseBody) -> web.Respons
         if body.wait_seconds:
             raise
         return problem(409, error.code, str(error), holders=error.holders)
+    if request.transport is None:
+        # Who left knows nothing of the lease, and would never give it back.
+        gpu.desk.release(granted.id, granted.token)
     return reply(_lease_view(request, gpu, granted), status=201)
 
 
