@@ -127,13 +127,13 @@ class InvokeAiEngine:
         """
         try:
             was = await self._client.queue()
-            await self._client.pause(paused=True)
         except NotSentError:
             return
         try:
+            await self._client.pause(paused=True)
             await self._idle()
             await self._client.empty_cache()
-        finally:
+        finally:  # it may rest, too, where the answer to that did not come
             if was.started:
                 await outlast(self._client.pause(paused=False))
 

@@ -1,5 +1,6 @@
 """What an InvokeAI server can do, whom it lets in, and the memory that it takes."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,6 +89,18 @@ async def test_memory_is_taken_while_the_worker_rests(
 ) -> None:
     await engine.release_memory()
     assert server.emptied == 1
+    assert server.queue.started
+
+
+async def test_a_worker_that_rests_for_nobody_any_more_goes_on(
+    server: FakeInvokeAi, engine: InvokeAiEngine
+) -> None:
+    releasing = asyncio.create_task(engine.release_memory())
+    while server.queue.started:
+        await asyncio.sleep(0)  # so that it is noticed before the answer has arrived
+    releasing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await releasing
     assert server.queue.started
 
 
