@@ -96,8 +96,8 @@ async def test_a_worker_that_rests_for_nobody_any_more_goes_on(
     server: FakeInvokeAi, engine: InvokeAiEngine
 ) -> None:
     releasing = asyncio.create_task(engine.release_memory())
-    while server.queue.started:
-        await asyncio.sleep(0)  # so that it is noticed before the answer has arrived
+    while server.queue.started:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0)  # it is noticed before the answer has arrived
     releasing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await releasing
