@@ -42,6 +42,7 @@ from service.keys import (
 from service.lifespan import drain, lifespan
 from service.metrics import Metrics
 from service.middleware import guard, traced, translated
+from service.openapi.page import ticked
 from service.origins import preflights, sharing
 from service.resources import Resources
 from service.settings import Settings
@@ -81,7 +82,12 @@ def build_app(settings: Settings, parts: Resources) -> web.Application:
     app[FRAMES] = Frames(settings.status_words)
     app[docs.DOCUMENT] = {}
     _add_routes(app)
-    aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
+    aiohttp_jinja2.setup(
+        app,
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        filters={"ticked": ticked},
+    )
     app.cleanup_ctx.append(lifespan)
     app.on_shutdown.append(drain)
     if settings.allowed_origins:

@@ -1,15 +1,19 @@
 """The document of the API as rows and examples for a page that people read."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
+from markupsafe import Markup, escape
+
 from service.calls import JSON
 from service.openapi.schemas import Schema
 from service.problems import CONTENT_TYPE
 
+_TICKED = re.compile("`([^`]+)`")
 _BOUNDS = {
     "minimum": "≥ {}",
     "exclusiveMinimum": "> {}",
@@ -54,6 +58,11 @@ class Section:
     name: str
     words: str
     entries: Sequence[Entry]
+
+
+def ticked(text: str) -> Markup:
+    """Return text as HTML, with what stands between backticks set as code."""
+    return Markup(_TICKED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
 def sections(document: Schema, *, base: str, token: bool) -> Sequence[Section]:

@@ -21,9 +21,65 @@ async def test_a_prompt_becomes_a_picture_on_the_page(page: Page, tmp_path: Path
         assert (
             await picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 320
         )
+        await page.evaluate("form.prompt.value = 'typed meanwhile'")
+        await page.get_by_role("button", name="Draw").click()
+        await expect(page.get_by_alt_text("typed meanwhile")).to_be_visible()
+        await expect(page.get_by_label("Prompt")).to_have_value("typed meanwhile")
+        await expect(page.get_by_role("status")).to_have_text("Done.")
         await page.get_by_label("Search").fill("nowhere")
         await page.get_by_role("button", name="Search").click()
         await expect(page.get_by_text("Nothing matches")).to_be_visible()
+
+
+async def test_work_of_others_is_seen_and_can_be_ended(page: Page, tmp_path: Path) -> None:
+    async with Service(tmp_path) as service, client_of(service) as client:
+        before = await client.submit("[fail hang] before")
+        await page.goto(f"{service.url}/vision")
+        for job in (before, await client.submit("[fail hang] after")):
+            word = "before" if job is before else "after"
+            button = page.get_by_role("button", name=f"Cancel [fail hang] {word}")
+            await expect(page.get_by_label("In work").get_by_text(word)).to_be_visible()
+            await button.click()
+            await expect(button).to_have_count(0)
+            assert (await client.job(job["job_id"]))["state"] == "cancelled"
+        await client.draw("a card from elsewhere")
+        await expect(page.get_by_alt_text("a card from elsewhere")).to_be_visible()
+
+
+async def test_a_picture_has_a_page_that_leads_on(page: Page, tmp_path: Path) -> None:
+    async with Service(tmp_path) as service, client_of(service) as client:
+        job = await client.draw("a <b>card</b>", seed=77, tags=["mine"])
+        await page.goto(f"{service.url}/vision")
+        await page.get_by_role("link", name="a <b>card</b>").click()
+        assert page.url == f"{service.url}/vision/{job['artifacts'][0]['key']}"
+        facts = page.get_by_role("definition")
+        for fact in ("a <b>card</b>", "77", "mine", "64x64"):
+            await expect(facts.get_by_text(fact, exact=True)).to_be_visible()
+        await page.get_by_role("link", name="Draw with this prompt").click()
+        await expect(page.get_by_label("Prompt")).to_have_value("a <b>card</b>")
+        answer = await page.goto(f"{service.url}/vision/images/20260101_000000_00000000.png")
+        assert answer is not None
+        assert answer.status == 404
+
+
+async def test_no_page_is_wider_than_a_telephone(page: Page, tmp_path: Path) -> None:
+    async with Service(tmp_path) as service, client_of(service) as client:
+        job = await client.draw("long" * 100, tags=["tag" * 20])
+        await client.submit("[fail hang]" + "long" * 100)
+        await page.set_viewport_size({"width": 360, "height": 740})
+        for path in ("vision", f"vision/{job['artifacts'][0]['key']}", "docs"):
+            await page.goto(f"{service.url}/{path}")
+            if path == "vision":
+                await expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+            beyond = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            assert (path, await page.evaluate(beyond)) == (path, 0)
+
+
+async def test_a_paused_queue_is_told(page: Page, tmp_path: Path) -> None:
+    async with Service(tmp_path) as service, client_of(service) as client:
+        await client.json("POST", "/api/images/queue/pause")
+        await page.goto(f"{service.url}/vision")
+        await expect(page.get_by_role("status")).to_contain_text("paused")
 
 
 async def test_an_error_is_told(page: Page, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from service.app import build_app
 from service.openapi.codes import CODES, JOB_CODES
 from service.openapi.document import build
-from service.openapi.page import sections
+from service.openapi.page import sections, ticked
 from service.openapi.schemas import Schema
 from service.resources import open_resources
 from service.settings import Settings
@@ -39,6 +39,10 @@ def operations(document: Schema) -> Iterator[tuple[str, str, Schema]]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             yield method.upper(), path, operation
+
+
+def test_code_in_a_description_is_set_as_code_and_nothing_else_as_html() -> None:
+    assert ticked("`<a>` & ` <b>") == "<code>&lt;a&gt;</code> &amp; ` &lt;b&gt;"
 
 
 async def test_it_is_openapi(document: Schema) -> None:
