@@ -98,6 +98,10 @@ async def _send(socket: web.WebSocketResponse, news: Subscription, frames: Frame
         await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
     except ConnectionError:
         return
+    except Exception:  # noqa: BLE001
+        # Nobody waits for us yet: the client would take the silence for "no news".
+        _log.exception("live news hit a bug")
+        await socket.close(code=WSCloseCode.INTERNAL_ERROR)
 
 
 @routes.get("/api/images/jobs/{job_id}/events")
