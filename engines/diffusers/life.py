@@ -50,7 +50,7 @@ class Life:
     def take_preview(self) -> bytes | None:
         """Return the preview that was finished since the last call, if any."""
         if self._preview is not None and self._preview.done():
-            self._untold = self._preview.result()
+            self._untold = self._preview.result() or None
             self._preview = None
         preview, self._untold = self._untold, None
         return preview

@@ -62,9 +62,10 @@ class Previews:
         self._learned: dict[str, torch.Tensor] = {}
         self._tiny: dict[tuple[str, torch.dtype], Any] = {}
         self._desk = ThreadPoolExecutor(1, thread_name_prefix="previews")
+        self._failed = False
 
     def make(self, clean: torch.Tensor, checkpoint: Checkpoint) -> "Future[bytes]":
-        """Return a JPEG of at most 20 kB, encoded beside the drawing.
+        """Return a JPEG of at most 20 kB, encoded beside the drawing; empty if that failed.
 
         Args:
             clean: The sampler's present guess of the finished latents.
@@ -80,7 +81,7 @@ class Previews:
         values = ((picture[0] / 2 + 0.5).clamp(0, 1) * 255).permute(1, 2, 0)
         pixels = values.to("cpu", torch.uint8).numpy()
         full = clean.shape[-1] * checkpoint.latent_scale
-        return self._desk.submit(_jpeg, pixels, full // pixels.shape[1])
+        return self._desk.submit(self._encoded, pixels, full // pixels.shape[1])
 
     def close(self) -> None:
         """Return when everything is encoded."""
@@ -89,6 +90,16 @@ class Previews:
     def release(self) -> None:
         """Let the small decoders go."""
         self._tiny.clear()
+
+    def _encoded(self, pixels: NDArray[np.uint8], scale: int) -> bytes:
+        try:
+            return _jpeg(pixels, scale)
+        except Exception:  # noqa: BLE001
+            # As above; and what goes wrong at one step goes wrong at all of them.
+            if not self._failed:
+                _LOG.exception("a preview could not be encoded; of others nothing is said")
+            self._failed = True
+            return b""
 
     def _factors(self, checkpoint: Checkpoint) -> torch.Tensor:
         known = _FACTORS.get(_scale_of(checkpoint))

@@ -42,6 +42,21 @@ async def test_no_preview_before_its_time(make_engine: Any) -> None:
     assert not any(p.preview for p in progress)
 
 
+async def test_a_preview_that_cannot_be_encoded_costs_itself_alone(
+    make_engine: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("encoder error -2")
+
+    Image.preinit()  # else it puts the encoders in their places later
+    monkeypatch.setitem(Image.SAVE, "JPEG", fail)
+    engine = make_engine(preview_seconds=1e-9)
+    for _ in range(2):
+        _, progress = await draw(engine, SPEC)
+        assert not any(p.preview for p in progress)
+    assert caplog.text.count("could not be encoded") == 1
+
+
 @pytest.mark.parametrize("size", [(32, 32), (256, 128), (512, 512)])
 def test_even_noise_fits(size: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
