@@ -13,6 +13,7 @@ from diffusers import StableDiffusionPipeline
 from torch import Tensor
 from torch.nn import functional
 
+from engines.diffusers.samplers import RECIPES, make_scheduler
 from ops.train.exam import Paper, papers
 from ops.train.judge import SIDE, Judge, bend, load_judge
 from ops.train.measure import Palette, corners, measurable, middle
@@ -41,6 +42,7 @@ class EvaluateOptions(Options):
     count: int
     sides: list[int]
     guidance: float
+    sampler: str
 
 
 class Examiner:
@@ -174,7 +176,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--judge", type=Path, required=True, help="judge.safetensors")
     parser.add_argument("--count", type=int, default=600, help="questions a paper")
     parser.add_argument("--sides", type=int, nargs="+", default=[128, 192, 256])
-    parser.add_argument("--guidance", type=float, default=2.5)
+    parser.add_argument("--guidance", type=float, default=2.0)
+    parser.add_argument("--sampler", choices=RECIPES, default="dpmpp_2m")
     options = phase_arguments(parser, arguments, EvaluateOptions(), seconds=0)
     device, log = phase_device(), Log(options.out, "evaluate")
     torch.backends.cudnn.benchmark = False
@@ -182,6 +185,7 @@ def main(arguments: list[str] | None = None) -> None:
     pipe = StableDiffusionPipeline.from_pretrained(
         options.model, dtype=precision, local_files_only=True
     )
+    pipe.scheduler = make_scheduler(options.sampler, pipe.scheduler.config, seed=0)
     pipe.to(device)
     pipe.set_progress_bar_config(disable=True)
     exam = papers(options.count)

@@ -39,7 +39,7 @@ def draw(pipe: StableDiffusionPipeline) -> Draw:
             width=side,
             height=side,
             num_inference_steps=10,
-            guidance_scale=2.5,
+            guidance_scale=2.0,
             generator=dice,
             output_type="np",
         )
