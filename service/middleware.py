@@ -86,7 +86,8 @@ def guard(settings: Settings) -> Middleware:
         if token and not _is_near(request, networks):
             given = _given_token(request).encode(errors="surrogateescape")
             if not hmac.compare_digest(given, token.encode()):
-                raise RequestError("a token is needed", code="unauthorised", status=401)
+                once = f"; open {GALLERY}?token=TOKEN once" if _is_page(request) else ""
+                raise RequestError(f"a token is needed{once}", code="unauthorised", status=401)
         else:
             _check_host(request, names)
         return await handler(request)
@@ -150,6 +151,11 @@ def _is_near(
     # A socket for both families names callers of the older one as ::ffff:192.168.1.5.
     address = getattr(address, "ipv4_mapped", None) or address
     return any(address in network for network in networks)
+
+
+def _is_page(request: web.Request) -> bool:
+    """Say whether this is a page of the gallery, where people meet the refusal."""
+    return request.path == GALLERY or request.path.startswith(f"{GALLERY}/")
 
 
 def _given_token(request: web.Request) -> str:

@@ -97,6 +97,7 @@ async def test_a_token_in_the_address_is_taken_out_of_it(page: Page, tmp_path: P
         answer = await page.goto(f"{service.url}/vision")
         assert answer is not None
         assert answer.status == 401
+        await expect(page.get_by_text("open /vision?token=TOKEN once")).to_be_visible()
         await page.goto(f"{service.url}/vision?token=secret")
         assert page.url == f"{service.url}/vision"
         await expect(page.get_by_alt_text("a card")).to_be_visible()
