@@ -137,12 +137,22 @@ async def _connect(app: web.Application) -> None:
 
 async def _tend_store(app: web.Application, connected: asyncio.Task[None]) -> None:
     """Once there is a store: upload what was left in the spool, fill an empty catalogue."""
-    await connected
     try:
-        if swept := await app[IMAGES].sweep():
-            _log.info("%d pictures went from the spool to the store", swept)
-        if not await app[CATALOGUE].count():
-            done = await rebuild(app[CATALOGUE], app[OBJECTS], app[KEYS])
-            _log.info("the catalogue was rebuilt: %d pictures", done.entered)
+        # Now, as what is swept would make it look as if nothing were lost.
+        lost = not await app[CATALOGUE].count()
     except StoreError as error:
-        _log.warning("the store could not be tended: %s: %s", error.code, error)
+        _log.warning("the catalogue could not be read: %s: %s", error.code, error)
+        return
+    await connected
+    while True:
+        try:
+            if swept := await app[IMAGES].sweep():
+                _log.info("%d pictures went from the spool to the store", swept)
+            if lost:
+                done = await rebuild(app[CATALOGUE], app[OBJECTS], app[KEYS])
+                _log.info("the catalogue was rebuilt: %d pictures", done.entered)
+        except StoreError as error:
+            _log.warning("the store could not be tended: %s: %s", error.code, error)
+            await asyncio.sleep(STORE_EVERY_SECONDS)
+        else:
+            return

@@ -20,6 +20,22 @@ async def test_a_lost_catalogue_is_rebuilt_from_the_sidecars(tmp_path: Path) -> 
     assert items[0]["prompt"] == "card 2"
 
 
+async def test_what_waits_in_the_spool_hides_no_loss(tmp_path: Path) -> None:
+    async with Service(tmp_path) as service, client_of(service) as client:
+        drawn = [await client.draw(f"card {n}") for n in range(3)]
+        await service.end()
+    for path in (tmp_path / "kitty-artifacts").glob(f"{drawn[0]['artifacts'][0]['key'][:-4]}.*"):
+        waiting = tmp_path / "spool" / path.relative_to(tmp_path / "kitty-artifacts")
+        waiting.parent.mkdir(exist_ok=True)
+        path.rename(waiting)
+    for ending in ("", "-wal", "-shm"):
+        (tmp_path / f"kitty.sqlite3{ending}").unlink(missing_ok=True)
+    async with Service(tmp_path) as service, client_of(service) as client:
+        items: list[dict[str, str]] = []
+        while len(items) < len(drawn):
+            items = (await client.json("GET", "/api/images/latest"))[1]["items"]
+
+
 async def _never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read()
     writer.close()
