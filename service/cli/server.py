@@ -93,7 +93,8 @@ class Server:
         while not await answers(images):
             if self._running.returncode is not None:
                 words = self.log.read_text(errors="replace")[-_LAST_WORDS:].strip()
-                raise ServerDiedError(f"the service did not start:\n{words}")
+                silence = f"it left no word in {self.log}; is the disk full?"
+                raise ServerDiedError(f"the service did not start:\n{words or silence}")
             await asyncio.sleep(_ASK_SECONDS)
 
     async def ended(self) -> int:

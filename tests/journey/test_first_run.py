@@ -134,6 +134,14 @@ async def test_a_taken_port_ends_it_with_the_service_s_own_words(tmp_path: Path,
     assert b"cannot listen on" in err
 
 
+async def test_a_log_that_takes_nothing_is_suspected(tmp_path: Path, port: int) -> None:
+    (tmp_path / "service.log").symlink_to("/dev/null")
+    async with deaf(port), started(tmp_path, SERVICE_PORT=str(port)) as process:
+        _, err = await process.communicate()
+    assert process.returncode == 1
+    assert b"is the disk full?" in err
+
+
 @asynccontextmanager
 async def deaf(port: int) -> AsyncIterator[None]:
     """Listen and hang up on everybody."""
