@@ -53,6 +53,7 @@ class Held:
         self._terms = terms
         self._holder = holder
         self._lease: dict[str, Any] | None = None
+        self._expires = 0.0
 
     async def acquire(self) -> None:
         """Wait for a lease.
@@ -74,6 +75,7 @@ class Held:
             }
             try:
                 self._lease = await self._images.call("POST", "api/gpu/leases", body=body)
+                self._expires = time.monotonic() + self._terms.ttl_seconds
             except UnwillingError as error:
                 if error.problem.get("code") != "gpu_busy" or left <= PATIENCE_SECONDS:
                     raise
@@ -84,6 +86,7 @@ class Held:
         """Renew the lease until cancelled; ask for another if it is lost."""
         while self._lease is not None:
             await asyncio.sleep(self._terms.ttl_seconds / 3)
+            now = time.monotonic()
             body = {
                 "token": self._lease["token"],
                 "gpu": self._terms.gpu,
@@ -91,14 +94,19 @@ class Held:
             }
             try:
                 await self._images.call("PUT", f"api/gpu/leases/{self._lease['id']}", body=body)
+                self._expires = now + self._terms.ttl_seconds
             except RefusedError as error:
                 typer.echo(f"kitty-cli: the GPU's lease is lost: {error}", err=True)
                 if self._terms.stop_when_lost:
-                    program.terminate()
+                    _stop(program)
                     return
                 await self._again()
             except CliError as error:
                 typer.echo(f"kitty-cli: the GPU's lease could not be renewed: {error}", err=True)
+                if self._terms.stop_when_lost and time.monotonic() >= self._expires:
+                    typer.echo("kitty-cli: by now the GPU's lease is lost", err=True)
+                    _stop(program)
+                    return
 
     async def _again(self) -> None:
         """Take the lost lease's place in the queue; the program goes on meanwhile."""
@@ -113,6 +121,12 @@ class Held:
         params = {"token": str(lease["token"]), "gpu": self._terms.gpu}
         with suppress(CliError):
             await self._images.fetch("DELETE", f"api/gpu/leases/{lease['id']}", params=params)
+
+
+def _stop(program: asyncio.subprocess.Process) -> None:
+    """Stop a program, unless it has just ended by itself."""
+    with suppress(ProcessLookupError):
+        program.terminate()
 
 
 async def run_under_lease(images: Images, command: Sequence[str], terms: Terms) -> int:

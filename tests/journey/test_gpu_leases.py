@@ -181,6 +181,14 @@ async def test_a_killed_holder_loses_the_gpu_and_pictures_go_on(client: Client) 
     await ended(program.kitty)
 
 
+async def test_a_lease_that_must_have_expired_is_lost(tmp_path: Path) -> None:
+    """Whoever asks a service that cannot be reached hears nothing of it."""
+    async with Service(tmp_path) as service, client_of(service) as client:
+        program = await Sleeper.start(client, "--ttl", "0.6", "--stop-when-lost")
+        await service.end(signal.SIGKILL)
+        assert await ended(program.kitty) == 128 + signal.SIGTERM
+
+
 async def test_the_status_is_shown(client: Client) -> None:
     await lease(client, holder="a visible program")
     program = await cli(client, "gpu.status")
