@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 from engines.base import Shortfall, SizeBounds
 from engines.diffusers.library import Library, Shelved
 from engines.diffusers.names import LANCZOS, LATENT
-from engines.diffusers.samplers import RECIPES
+from engines.diffusers.samplers import RECIPES, no_sampler
 from engines.errors import InvalidSpecError
 from engines.spec import Control, GenerationSpec, Lora
 
@@ -122,7 +122,7 @@ def fit(width: int, height: int, bounds: SizeBounds) -> tuple[int, int]:
 def _check(spec: GenerationSpec, model: Shelved) -> None:
     name = model.info.name
     if spec.sampler not in RECIPES:
-        raise InvalidSpecError(f"there is no sampler called {spec.sampler!r}", field="sampler")
+        raise no_sampler(spec.sampler)
     if spec.sampler in model.info.refused_samplers:
         raise InvalidSpecError(f"{name} cannot be drawn with {spec.sampler}", field="sampler")
     if spec.mask is not None and spec.init_image is None:

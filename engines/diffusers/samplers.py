@@ -65,11 +65,17 @@ def make_scheduler(name: str, config: Mapping[str, Any], *, seed: int) -> Any:  
     try:
         recipe = RECIPES[name]
     except KeyError:
-        raise InvalidSpecError(f"there is no sampler called {name!r}", field="sampler") from None
+        raise no_sampler(name) from None
     settings = dict(recipe.settings)
     if recipe.scheduler == _BROWNIAN:
         settings["noise_sampler_seed"] = seed
     return getattr(diffusers, recipe.scheduler).from_config(dict(config), **settings)
+
+
+def no_sampler(name: str) -> InvalidSpecError:
+    """Return the refusal of a name that is no sampler's."""
+    there = f"there is no sampler {name!r}; there are: {', '.join(RECIPES)}"
+    return InvalidSpecError(there, field="sampler")
 
 
 class SamplerRun:

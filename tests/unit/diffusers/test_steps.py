@@ -138,13 +138,15 @@ async def test_an_unknown_model_is_refused_without_a_turn(engine: DiffusersEngin
 
 
 @pytest.mark.parametrize(
-    ("model", "sampler"), [("tiny-sd15", "nobody"), ("mini", "pndm")], ids=["unknown", "refused"]
+    ("model", "sampler", "words"),
+    [("tiny-sd15", "nobody", "there are: euler, euler_a"), ("mini", "pndm", "pndm")],
+    ids=["unknown", "refused"],
 )
 async def test_a_sampler_that_cannot_be_used_is_refused_without_a_turn(
-    engine: DiffusersEngine, model: str, sampler: str
+    engine: DiffusersEngine, model: str, sampler: str, words: str
 ) -> None:
     turn = GateTurn("sampler")
-    with pytest.raises(InvalidSpecError) as refused:
+    with pytest.raises(InvalidSpecError, match=words) as refused:
         await draw(engine, replace(SPEC, model=model, sampler=sampler), turn)
     assert refused.value.field == "sampler"
     assert turn.entered == 0
