@@ -181,12 +181,14 @@ class S3Store:
         """Return the client, made at the first call."""
         async with self._connecting:
             if self._connected is None:
-                with translated(self._endpoint_url):
-                    session = self._session()
-                    self._connected = await self._connect(session, self._endpoint_url)
-                    self._signer = self._connected
-                    if self._public_url != self._endpoint_url:
-                        self._signer = await self._connect(session, self._public_url)
+                # Both or none: else links would be signed for an address that others do not know.
+                async with AsyncExitStack() as opened:
+                    with translated(self._endpoint_url):
+                        client = signer = await self._connect(opened, self._endpoint_url)
+                        if self._public_url != self._endpoint_url:
+                            signer = await self._connect(opened, self._public_url)
+                    self._stack.push_async_callback(opened.pop_all().aclose)
+                self._connected, self._signer = client, signer
             return self._connected
 
     def _session(self) -> aioboto3.Session:
@@ -197,10 +199,10 @@ class S3Store:
             region_name=self._region,
         )
 
-    async def _connect(self, session: aioboto3.Session, url: str) -> "S3Client":
+    async def _connect(self, opened: AsyncExitStack, url: str) -> "S3Client":
         """Make a client for one address of the server."""
-        client: S3Client = await self._stack.enter_async_context(
-            session.client("s3", endpoint_url=url, config=self._config)
+        client: S3Client = await opened.enter_async_context(
+            self._session().client("s3", endpoint_url=url, config=self._config)
         )
         # Pictures are small: asking first whether they may come costs more than it saves.
         client.meta.events.unregister("before-call.s3", add_expect_header)

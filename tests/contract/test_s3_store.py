@@ -132,3 +132,12 @@ async def test_a_link_is_signed_for_the_public_address(bucket: BucketPlace) -> N
     assert await fetch(link) == (200, b"bytes")
     assert (await fetch(link.replace("localhost", "127.0.0.1")))[0] == 403
     await store.aclose()
+
+
+@pytest.mark.server
+async def test_a_public_address_that_is_none_is_told_every_time(bucket: BucketPlace) -> None:
+    store = bucket.store(public_endpoint_url="http://no address")
+    for _ in range(2):
+        with pytest.raises(StoreError, match="Invalid endpoint"):
+            await store.link(KEY, seconds=60)
+    await store.aclose()
