@@ -41,9 +41,14 @@ async def test_work_of_others_is_seen_and_can_be_ended(page: Page, tmp_path: Pat
             await expect(page.get_by_label("In work").get_by_text(word)).to_be_visible()
             await button.click()
             await expect(button).to_have_count(0)
+            await expect(page.get_by_role("status")).to_contain_text("ancelled")
             assert (await client.job(job["job_id"]))["state"] == "cancelled"
         await client.draw("a card from elsewhere")
         await expect(page.get_by_alt_text("a card from elsewhere")).to_be_visible()
+        await page.get_by_role("link", name="a card from elsewhere").focus()
+        await client.draw("another card")
+        await expect(page.get_by_alt_text("another card")).to_be_visible()
+        await expect(page.get_by_role("link", name="a card from elsewhere")).to_be_focused()
 
 
 async def test_a_picture_has_a_page_that_leads_on(page: Page, tmp_path: Path) -> None:
