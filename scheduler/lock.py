@@ -113,7 +113,13 @@ class Owner:
         """Keep the lock until `end`; then give it back."""
         while not self._ended.is_set():
             self._news.clear()
-            seconds = await self._step()
+            try:
+                seconds = await self._step()
+            except Exception as error:  # noqa: BLE001
+                # Else it would lapse, or never be taken, and nobody would hear of it.
+                _log.exception("keeping the GPU's lock hit a bug")
+                self._become(Ownership.DOWN, why=repr(error))
+                seconds = self._rules.renew_seconds
             # Nothing that happens among ourselves makes others let go, or brings the keeper back.
             away = self.state in (Ownership.THEIRS, Ownership.DOWN)
             await _pause(self._ended if away else self._news, seconds)

@@ -1,5 +1,7 @@
 """How the lock that processes share is kept, step by step, with the time in the test's hand."""
 
+import asyncio
+
 import pytest
 from typing_extensions import override
 
@@ -13,9 +15,13 @@ class Lock(DeviceLock):
 
     def __init__(self) -> None:
         self.held = False
+        self.bugs = 0
 
     @override
     async def take(self) -> bool:
+        if self.bugs:
+            self.bugs -= 1
+            raise RuntimeError("a bug of the client")
         self.held = True
         return True
 
@@ -108,4 +114,17 @@ async def test_nobody_steps_aside_in_the_midst_of_a_step(rig: Rig) -> None:
     assert rig.lock.held
     rig.vacant = True
     await rig.at(32.0)
+    assert not rig.lock.held
+
+
+async def test_a_bug_is_told_and_the_lock_asked_for_again(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig(LockRules(renew_seconds=0.01))
+    rig.lock.bugs = 1
+    keeping = asyncio.create_task(rig.owner.run())
+    while not rig.lock.held:
+        assert not keeping.done(), "the bug ended it"
+        await asyncio.sleep(0.01)
+    rig.owner.end()
+    await keeping
+    assert "a bug of the client" in caplog.text
     assert not rig.lock.held
