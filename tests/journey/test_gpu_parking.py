@@ -61,7 +61,6 @@ async def test_parked_time_is_shown_and_not_learned(start: Client) -> None:
         [parked] = gpus["items"][0]["parked"]
     await end(client, held)
     assert (await client.ended(job_id))["state"] == "succeeded"
-    await client.json("POST", "/api/images/queue/pause")
     eta = (await client.submit(steps=20))["eta"]
     assert eta["p90_seconds"] < 1.5
 
