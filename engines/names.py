@@ -9,10 +9,7 @@ from typing import Final
 from engines.base import Capabilities, EngineName, ModelInfo, ModelKind
 from engines.errors import InvalidSpecError, ModelNotFoundError
 from engines.prompts import take_loras
-from engines.spec import Draft, GenerationSpec
-
-LATENT: Final = "latent"
-"""The upscaler of a second pass that every engine has: it enlarges the latents."""
+from engines.spec import LATENT, Draft, GenerationSpec
 
 _WORDS: Final[Mapping[ModelKind, str]] = {
     "checkpoint": "model",

@@ -2,12 +2,18 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Literal, NewType
+from typing import Final, Literal, NewType
 
 from pydantic import TypeAdapter
 
 InputRef = NewType("InputRef", str)
 """SHA-256 (hex) of an input picture; `engines.inputs.Inputs` holds the bytes."""
+
+LATENT: Final = "latent"
+"""The upscaler of a second pass that enlarges the latents instead of a picture."""
+
+LANCZOS: Final = "lanczos"
+"""The upscaler that every engine has: a filter, no model."""
 
 SEED_LIMIT = 2**32
 """Seeds are 32 bits wide: the widest range that every engine takes."""
@@ -55,7 +61,7 @@ class Hires:
     scale: float = 2.0
     strength: float = 0.5
     steps: int | None = None
-    upscaler: str = "latent"
+    upscaler: str = LATENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ class Upscale:
     """An enlargement of the finished picture; `upscaler` as in `Hires`, without `latent`."""
 
     scale: float = 2.0
-    upscaler: str = "lanczos"
+    upscaler: str = LANCZOS
 
 
 @dataclass(frozen=True, slots=True)

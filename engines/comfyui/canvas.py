@@ -7,9 +7,6 @@ from typing import Final
 from engines.comfyui.sketch import Graph, Link, Sketch
 from engines.spec import GenerationSpec, InputRef, Lora
 
-LATENT: Final = "latent"
-"""The upscaler that enlarges the latents instead of a picture."""
-
 IMAGE_METHODS: Final = frozenset({"lanczos", "bicubic", "bilinear", "area", "nearest-exact"})
 """The upscalers that `ImageScale` has built in; every other name is a model file."""
 

@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from typing import Final
 
 from engines.comfyui.binding import Role
-from engines.comfyui.canvas import IMAGE_METHODS, LATENT, Names
+from engines.comfyui.canvas import IMAGE_METHODS, Names
 from engines.comfyui.client import FOLDER, Client
 from engines.comfyui.naming import Method, find_file, find_method
 from engines.comfyui.sketch import class_of
 from engines.comfyui.template import PREFIX, Template
 from engines.errors import ModelNotFoundError
 from engines.inputs import Inputs
-from engines.spec import GenerationSpec, InputRef, Lora
+from engines.spec import LATENT, GenerationSpec, InputRef, Lora
 
 _ENDINGS: Final = ((b"\x89PNG", "png"), (b"\xff\xd8", "jpg"), (b"RIFF", "webp"))
 

@@ -1,8 +1,8 @@
 """The passes of the built-in workflows: where steps are drawn."""
 
-from engines.comfyui.canvas import LATENT, Canvas, grid
+from engines.comfyui.canvas import Canvas, grid
 from engines.comfyui.sketch import Link, node_of, slot
-from engines.spec import Hires, Refiner
+from engines.spec import LATENT, Hires, Refiner
 
 
 def drawn_steps(steps: int, strength: float) -> int:

@@ -8,14 +8,13 @@ from torch.nn import functional
 
 from engines.base import Shortfall
 from engines.diffusers.checkpoint import Checkpoint
-from engines.diffusers.names import LATENT
 from engines.diffusers.pixels import decode, encode_picture, read_mask, read_picture, to_tensor
 from engines.diffusers.plan import Pass
 from engines.diffusers.samplers import SamplerRun
 from engines.diffusers.session import Frame
 from engines.diffusers.upscaling import Upscalers, at_once
 from engines.inputs import Inputs
-from engines.spec import GenerationSpec, InputRef, Tiling
+from engines.spec import LATENT, GenerationSpec, InputRef, Tiling
 
 _WHITE = 0.5
 _INPAINT_CHANNELS = 9

@@ -1,12 +1,8 @@
-"""Names under which models are asked for, beside their own, and those of no model at all."""
+"""Names under which models are asked for, beside their own."""
 
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-
-LANCZOS = "lanczos"
-LATENT = "latent"
-"""What enlarges without a model."""
 
 UPSCALER_MISSING = "upscaler_missing"
 """Code of the warning that Lanczos' filter stood in for a model."""

@@ -5,10 +5,9 @@ from typing import Literal, TypeAlias
 
 from engines.base import Shortfall, SizeBounds
 from engines.diffusers.library import Library, Shelved
-from engines.diffusers.names import LANCZOS, LATENT
 from engines.diffusers.samplers import RECIPES, no_sampler
 from engines.errors import InvalidSpecError
-from engines.spec import Control, GenerationSpec, Lora
+from engines.spec import LANCZOS, LATENT, Control, GenerationSpec, Lora
 
 GRID = 8
 """Sides are multiples of this many pixels: one latent."""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from engines.base import Json, Shortfall
 from engines.diffusers.kinds import Kind
 from engines.diffusers.library import Library
-from engines.diffusers.names import LANCZOS, LATENT, UPSCALER_MISSING
-from engines.spec import GenerationSpec
+from engines.diffusers.names import UPSCALER_MISSING
+from engines.spec import LANCZOS, LATENT, GenerationSpec
 
 
 def digests_of(

@@ -8,11 +8,11 @@ import torch
 from engines.base import Shortfall
 from engines.diffusers.headers import BrokenFileError
 from engines.diffusers.library import Library, Shelved
-from engines.diffusers.names import LANCZOS, UPSCALER_MISSING
+from engines.diffusers.names import UPSCALER_MISSING
 from engines.diffusers.pixels import Pixels, cover, unwrapped, wrapped
 from engines.diffusers.upscaler import Upscaler, enlarge, is_installed, load_upscaler
 from engines.errors import InvalidSpecError
-from engines.spec import Tiling
+from engines.spec import LANCZOS, Tiling
 
 Enlarging: TypeAlias = Generator[None, None, tuple[Pixels, tuple[Shortfall, ...]]]
 """An enlargement under way; every wait is a step boundary."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from engines.base import Shortfall
 from engines.errors import InvalidSpecError, ModelNotFoundError
-from engines.invokeai.parts import GRID, LATENT, RESAMPLERS, Parts
+from engines.invokeai.parts import GRID, RESAMPLERS, Parts
 from engines.invokeai.prompts import read_prompts
 from engines.invokeai.records import Record, find, require_base, require_drawn
 from engines.invokeai.samplers import find_scheduler
-from engines.spec import GenerationSpec, Lora
+from engines.spec import LATENT, GenerationSpec, Lora
 
 _UPSCALER = "spandrel_image_to_image"
 

@@ -11,9 +11,6 @@ from engines.spec import GenerationSpec, InputRef
 GRID: Final = 8
 """Pixels per latent: sizes are multiples of it."""
 
-LATENT: Final = "latent"
-"""The upscaler that enlarges the latents instead of a picture."""
-
 RESAMPLERS: Final = frozenset({"lanczos", "bicubic", "bilinear", "hamming", "box", "nearest"})
 """The upscalers that `img_resize` has built in; every other name is a model."""
 

@@ -7,8 +7,8 @@ running server; `engines.invokeai.schema` compares them with every server's own 
 from engines.invokeai.canvas import Canvas
 from engines.invokeai.graph import Graph, Port
 from engines.invokeai.network import Guidance, Network, controlled, guided, loaded, refined
-from engines.invokeai.parts import LATENT, Parts, Plan, drawn_size
-from engines.spec import GenerationSpec, Hires
+from engines.invokeai.parts import Parts, Plan, drawn_size
+from engines.spec import LATENT, GenerationSpec, Hires
 
 
 def plan(spec: GenerationSpec, parts: Parts, *, name: str = "kitty") -> Plan:
