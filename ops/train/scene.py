@@ -102,7 +102,8 @@ def _things(dice: Random, *, said: bool) -> tuple[Thing, ...]:
     return (first, other)
 
 
-def _draw(dice: Random) -> Scene:
+def draw_any(dice: Random) -> Scene:
+    """Draw a scene of any combination: what an examiner has to know."""
     says_paint, table = dice.random() < 0.92, dice.random() < 0.12
     things = _things(dice, said=says_paint)
     alone = len(things) == 1
@@ -138,7 +139,7 @@ def is_hard(scene: Scene) -> bool:
 
 def draw_scene(dice: Random, *, held: bool = False) -> Scene:
     """Draw a scene: one with a combination held out of training, or one without any."""
-    while is_held(scene := _draw(dice)) is not held:
+    while is_held(scene := draw_any(dice)) is not held:
         pass
     return scene
 
@@ -148,8 +149,3 @@ def draw_lesson(dice: Random) -> Scene:
     while not is_hard(scene := draw_scene(dice)) and dice.random() < _PASSED_OVER:
         pass
     return scene
-
-
-def draw_any(dice: Random) -> Scene:
-    """Draw a scene of any combination: what an examiner has to know."""
-    return _draw(dice)
