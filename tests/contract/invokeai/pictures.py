@@ -11,21 +11,12 @@ from engines.base import EngineName, Picture, Progress
 from engines.inputs import Inputs
 from engines.invokeai.engine import InvokeAiEngine
 from engines.invokeai.work import PATIENCE
-from engines.spec import Control, GenerationSpec, Hires, InputRef, Lora, Tiling, Upscale
+from engines.spec import Control, Hires, InputRef, Lora, Tiling, Upscale
 from tests.contract.invokeai.server import RealInvokeAi
-from tests.fakes.drawing import first_step
+from tests.fakes import drawing
 from tests.fakes.turn import FreeTurn
 
-SPEC = GenerationSpec(
-    prompt="a (cat:1.2) on a mat",
-    model="tiny-sd15",
-    width=64,
-    height=64,
-    steps=4,
-    cfg=5.0,
-    seed=7,
-    sampler="dpmpp_2m_karras",
-)
+SPEC = replace(drawing.SPEC, prompt="a (cat:1.2) on a mat", sampler="dpmpp_2m_karras")
 
 LONG = replace(SPEC, steps=999, sampler="euler")
 
@@ -46,7 +37,7 @@ def engine_on(invokeai: RealInvokeAi, inputs: Inputs) -> InvokeAiEngine:
 async def begin(engine: InvokeAiEngine, turn: FreeTurn) -> AsyncGenerator[Progress | Picture]:
     """Draw a long picture until it has taken a step."""
     updates = engine.generate(LONG, turn)
-    await first_step(updates)
+    await drawing.first_step(updates)
     return updates
 
 

@@ -9,22 +9,8 @@ from aiohttp import web
 from yarl import URL
 
 from scheduler.lease import Tenant
-from service import presence
 from service.llm.proxy import ProxyLimits
 from tests.unit.gpu.proxied import Rig
-
-
-@pytest.fixture
-def limits() -> ProxyLimits:
-    return ProxyLimits()
-
-
-@pytest.fixture
-async def rig(limits: ProxyLimits) -> AsyncIterator[Rig]:
-    one = Rig(limits)
-    await one.start()
-    yield one
-    await one.close()
 
 
 async def test_a_call_passes_as_it_came(rig: Rig) -> None:
@@ -175,37 +161,6 @@ async def test_a_gpu_that_is_not_free_is_not_waited_for_for_ever(rig: Rig) -> No
     assert [seen.path for seen in rig.seen] == ["/props"]
 
 
-async def test_a_client_that_leaves_takes_its_call_with_it(rig: Rig) -> None:
-    begun, left = asyncio.Event(), asyncio.Event()
-
-    async def answer(_: web.Request) -> web.StreamResponse:
-        begun.set()
-        try:
-            await asyncio.sleep(3600)
-        finally:
-            left.set()
-        raise AssertionError
-
-    rig.answer = answer
-    call = asyncio.create_task(rig.client.post("/llm/q4/completion"))
-    await begun.wait()
-    assert rig.held
-    call.cancel()
-    await left.wait()
-    assert not rig.held
-
-
-async def test_a_client_that_leaves_while_it_waits_is_forgotten(rig: Rig) -> None:
-    async with rig.gpu.desk.hold(Tenant.IMAGES, "a renderer"):
-        call = asyncio.create_task(rig.client.post("/llm/q4/completion"))
-        while not rig.gpu.leases.roll.asks:  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.01)
-        call.cancel()
-        while rig.gpu.leases.roll.asks:  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.01)
-    assert rig.seen == []
-
-
 async def test_a_client_s_name_is_shown_as_text(rig: Rig) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 
@@ -225,28 +180,3 @@ async def test_a_client_s_name_is_shown_as_text(rig: Rig) -> None:
     await reader.readline()
     writer.close()
     assert lease.holder == "q4 for tête-" + "9" * 195
-
-
-async def test_a_client_that_leaves_between_two_pieces_is_no_bug(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(presence, "GONE_SECONDS", 3600.0)  # the next piece finds it out first
-    left = asyncio.Event()
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        try:
-            while True:
-                await response.write(b"data: more\n\n")
-                await asyncio.sleep(0.01)
-        finally:
-            left.set()
-
-    rig.answer = answer
-    got = await rig.client.post("/llm/q4/completion")
-    await got.content.readany()
-    got.close()
-    await left.wait()
-    assert not rig.held
-    assert not caplog.records

@@ -27,12 +27,12 @@ from service.store.keys import Keys
 from service.store.spool import Spool
 
 
-class Lingering(FakeEngine):
-    """Needs a while to let go of a picture."""
+class Endless(FakeEngine):
+    """Never ends a picture by itself."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.began, self.asked, self.free = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.began = asyncio.Event()
 
     @override
     async def generate(
@@ -43,8 +43,23 @@ class Lingering(FakeEngine):
             await asyncio.Event().wait()
             yield Progress("drawing")
         finally:
-            self.asked.set()
-            await self.free.wait()
+            await self.let_go()
+
+    async def let_go(self) -> None:
+        """Do what is to be done when a picture is cut off."""
+
+
+class Lingering(Endless):
+    """Needs a while to let go of a picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.free = asyncio.Event(), asyncio.Event()
+
+    @override
+    async def let_go(self) -> None:
+        self.asked.set()
+        await self.free.wait()
 
 
 def an_ask(prompt: str = "a card", *, count: int = 1, engine: EngineName = NAME) -> Ask:

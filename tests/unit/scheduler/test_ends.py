@@ -16,26 +16,15 @@ from engines.fake import FakeEngine
 from engines.spec import GenerationSpec
 from scheduler.job import Cancelled, Queued, Running, Succeeded
 from scheduler.ports import SystemClock
-from tests.unit.scheduler.parts import Lingering, a_scheduler, an_ask
+from tests.unit.scheduler.parts import Endless, Lingering, a_scheduler, an_ask
 
 
-class Stubborn(FakeEngine):
+class Stubborn(Endless):
     """Answers an interrupt with an error, as a server does that dies of it."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.began = asyncio.Event()
-
     @override
-    async def generate(
-        self, spec: GenerationSpec, turn: Turn
-    ) -> AsyncGenerator[Progress | Picture]:
-        self.began.set()
-        try:
-            await asyncio.Event().wait()
-            yield Progress("drawing")
-        finally:
-            raise EngineDownError("the interrupt was too much")
+    async def let_go(self) -> None:
+        raise EngineDownError("the interrupt was too much")
 
 
 async def test_a_cancel_ends_the_job_though_the_engine_fails_at_it(tmp_path: Path) -> None:
