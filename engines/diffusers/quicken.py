@@ -6,6 +6,9 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
+from typing_extensions import override
+
+from engines.diffusers.recast import recast
 
 
 def quicken(network: nn.Module) -> bool:
@@ -14,21 +17,20 @@ def quicken(network: nn.Module) -> bool:
     Every replaced forward falls back to the module's own for inputs that the kernels do not take.
     """
     try:
-        from engines.diffusers import kernels  # noqa: PLC0415
+        _kernels()
     except ImportError:
         return False
     module: Any
     for module in network.modules():
         match type(module).__name__:
             case "GroupNorm":
-                module.forward = _norm(module, kernels)
+                recast(module, QuickNorm)
             case "ResnetBlock2D" if _is_plain(module):
-                module.forward = _resnet(module, kernels)
+                recast(module, QuickResnet)
             case "GEGLU":
-                module.forward = _geglu(module, kernels)
+                recast(module, QuickGate)
             case "Transformer2DModel" if module.is_input_continuous:
-                # torch's own setattr is for parameters; this is a method of one instance.
-                object.__setattr__(module, "_get_output_for_continuous_inputs", _put_back(module))
+                recast(module, QuickReturn)
             case "Attention" if _is_bare(module):
                 module.set_processor(Attend(module.processor))
             case _:
@@ -42,14 +44,27 @@ def takes(x: torch.Tensor) -> bool:
     return there and x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)  # noqa: PLR2004
 
 
-def _norm(module: Any, kernels: Any) -> Callable[..., torch.Tensor]:  # noqa: ANN401
-    own = module.forward
+def _kernels() -> Any:  # noqa: ANN401
+    """Return the kernels.
 
-    def forward(x: torch.Tensor) -> torch.Tensor:
-        answer: torch.Tensor = kernels.normalise(x, module, silu=False) if takes(x) else own(x)
+    Raises:
+        ImportError: there is no Triton here.
+    """
+    from engines.diffusers import kernels  # noqa: PLC0415
+
+    return kernels
+
+
+class QuickNorm(nn.GroupNorm):
+    """Ways of a group norm that works where the tensor lies."""
+
+    @override
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise."""
+        if not takes(x):
+            return super().forward(x)
+        answer: torch.Tensor = _kernels().normalise(x, self, silu=False)
         return answer
-
-    return forward
 
 
 def _is_plain(block: Any) -> bool:  # noqa: ANN401
@@ -63,43 +78,49 @@ def _is_plain(block: Any) -> bool:  # noqa: ANN401
     )
 
 
-def _resnet(block: Any, kernels: Any) -> Callable[..., torch.Tensor]:  # noqa: ANN401
-    """Two norms with their activations, the time's share added on the way."""
-    own = block.forward
+class QuickResnet:
+    """Ways of a residual block: two norms with their activations, the time's share added there."""
 
-    def forward(x: torch.Tensor, temb: torch.Tensor | None, *more: object) -> torch.Tensor:
+    def forward(
+        self: Any,
+        x: torch.Tensor,
+        temb: torch.Tensor | None,
+        *more: object,
+    ) -> torch.Tensor:
+        """Convolve twice and add what came in."""
         if not takes(x):
-            plain: torch.Tensor = own(x, temb, *more)
+            plain: torch.Tensor = super().forward(x, temb, *more)  # type: ignore[misc]
             return plain
-        hidden = block.conv1(kernels.normalise(x, block.norm1, silu=True))
+        normalise = _kernels().normalise
+        hidden = self.conv1(normalise(x, self.norm1, silu=True))
         shift = None
-        if temb is not None and block.time_emb_proj is not None:
-            shift = block.time_emb_proj(temb if block.skip_time_act else functional.silu(temb))
-        hidden = kernels.normalise(_innermost(hidden), block.norm2, add=shift, silu=True)
-        hidden = block.conv2(hidden)
-        kept = x if block.conv_shortcut is None else block.conv_shortcut(x)
+        if temb is not None and self.time_emb_proj is not None:
+            shift = self.time_emb_proj(temb if self.skip_time_act else functional.silu(temb))
+        hidden = normalise(_innermost(hidden), self.norm2, add=shift, silu=True)
+        hidden = self.conv2(hidden)
+        kept = x if self.conv_shortcut is None else self.conv_shortcut(x)
         total: torch.Tensor = kept + hidden
-        return total if block.output_scale_factor == 1 else total / block.output_scale_factor
-
-    return forward
+        return total if self.output_scale_factor == 1 else total / self.output_scale_factor
 
 
 def _innermost(x: torch.Tensor) -> torch.Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def _geglu(module: Any, kernels: Any) -> Callable[..., torch.Tensor]:  # noqa: ANN401
-    def forward(hidden: torch.Tensor, *_: object) -> torch.Tensor:
-        gated: torch.Tensor = kernels.gate(module.proj(hidden))
+class QuickGate:
+    """Ways of a feed-forward layer's first half, gated in the pass that halves it."""
+
+    def forward(self: Any, hidden: torch.Tensor, *_: object) -> torch.Tensor:
+        """Project and gate."""
+        gated: torch.Tensor = _kernels().gate(self.proj(hidden))
         return gated
 
-    return forward
 
+class QuickReturn:
+    """Ways back to pictures from rows of pixels, which lie in memory as they should already."""
 
-def _put_back(block: Any) -> Callable[..., torch.Tensor]:  # noqa: ANN401
-    """Return to pictures from rows of pixels, which lie in memory as they should already."""
-
-    def output(  # noqa: PLR0917
+    def _get_output_for_continuous_inputs(  # noqa: PLR0917
+        self: Any,
         hidden_states: torch.Tensor,
         residual: torch.Tensor,
         batch_size: int,
@@ -107,15 +128,13 @@ def _put_back(block: Any) -> Callable[..., torch.Tensor]:  # noqa: ANN401
         width: int,
         inner_dim: int,
     ) -> torch.Tensor:
-        if block.use_linear_projection:
-            hidden_states = block.proj_out(hidden_states)
+        if self.use_linear_projection:
+            hidden_states = self.proj_out(hidden_states)
         shape = (batch_size, height, width, inner_dim)
         picture = hidden_states.reshape(shape).permute(0, 3, 1, 2)
-        if not block.use_linear_projection:
-            picture = block.proj_out(picture)
+        if not self.use_linear_projection:
+            picture = self.proj_out(picture)
         return picture + residual
-
-    return output
 
 
 def _is_bare(attention: Any) -> bool:  # noqa: ANN401

@@ -1,12 +1,13 @@
 """Seamless tiling: convolutions that look across the edge at the other side of the picture."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn import functional
+from typing_extensions import override
 
+from engines.diffusers.recast import recast
 from engines.spec import Tiling
 
 
@@ -27,21 +28,25 @@ def make_wrappable(network: nn.Module, seams: Seams) -> None:
     """Let a network's padded convolutions follow `seams`; while it says no, nothing changes."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.padding not in {(0, 0), 0}:
-            _follow(module, seams)
+            recast(module, Wrapping)
+            module.seams = seams  # type: ignore[assignment]
 
 
-def _follow(conv: nn.Conv2d, seams: Seams) -> None:
-    plain: Callable[..., torch.Tensor] = conv._conv_forward  # noqa: SLF001
+class Wrapping(nn.Conv2d):
+    """Ways of a convolution that follows its `seams`."""
 
-    def wrapped(
-        pixels: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+    seams: Seams
+
+    # torch calls this method from `forward`; there is no public one between padding and product.
+    @override
+    def _conv_forward(
+        self, pixels: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
     ) -> torch.Tensor:
+        seams = self.seams
         if not (seams.x or seams.y):
-            return plain(pixels, weight, bias)
-        tall, wide = (int(side) for side in conv.padding)
+            plain: torch.Tensor = super()._conv_forward(pixels, weight, bias)
+            return plain
+        tall, wide = (int(side) for side in self.padding)
         across = functional.pad(pixels, (wide, wide, 0, 0), "circular" if seams.x else "constant")
         padded = functional.pad(across, (0, 0, tall, tall), "circular" if seams.y else "constant")
-        return functional.conv2d(padded, weight, bias, conv.stride, 0, conv.dilation, conv.groups)
-
-    # torch calls this method from `forward`; there is no public seam between padding and product.
-    conv._conv_forward = wrapped  # type: ignore[method-assign, assignment]  # noqa: SLF001
+        return functional.conv2d(padded, weight, bias, self.stride, 0, self.dilation, self.groups)

@@ -1,6 +1,8 @@
 """A quickened network computes what it computed before."""
 
+import gc
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,25 @@ def test_a_decoder_answers_the_same(models_dir: Path, kernels: list[str]) -> Non
         after = vae.decode(latents, return_dict=False)[0]
     assert "silu" in kernels
     assert torch.allclose(before, after, atol=1e-5)
+
+
+@pytest.mark.usefixtures("kernels")
+def test_a_quickened_network_goes_when_nobody_holds_it(models_dir: Path) -> None:
+    """Not only when Python looks for what holds itself: its memory is wanted at once."""
+    from diffusers import UNet2DConditionModel
+
+    unet = UNet2DConditionModel.from_pretrained(
+        models_dir / "tiny-sd15", subfolder="unet", use_safetensors=True
+    )
+    assert quicken(unet)
+    weights = [weakref.ref(weight) for weight in unet.parameters()]
+    gc.collect()
+    gc.disable()
+    try:
+        del unet
+        assert [weight for weight in weights if weight() is not None] == []
+    finally:
+        gc.enable()
 
 
 def test_without_the_kernels_the_network_stays_as_it_is(

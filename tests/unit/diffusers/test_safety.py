@@ -1,5 +1,7 @@
 """Broken numbers and full memory: what is tried, what is remembered, what is said."""
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from engines.diffusers.devices import DEVICES, batch_size, guess_device
 from engines.diffusers.pixels import NotFiniteError
 from engines.diffusers.precision import Ladder, ladder
 from engines.diffusers.settings import DiffusersSettings
+from engines.diffusers.studio import Studio
 from engines.errors import BadPictureError, EngineDownError, OutOfMemoryError
 from tests.fakes.drawing import SPEC, draw, draw_all, pixels_of
 
@@ -177,10 +180,68 @@ async def test_memory_that_no_model_explains_is_released(
     engine = make_engine()
     await draw(engine, SPEC)
     assert any(model.loaded for model in await engine.models())
-    tidy = await engine.call(lambda studio: tidying.Tidying(studio, measure=lambda _: 9 * 2**30))
+    lost = [9 * 2**30]
+    tidy = await engine.call(lambda studio: tidying.Tidying(studio, measure=lambda _: lost[0]))
     await engine.call(lambda _: tidy.when_idle())
     assert not any(model.loaded for model in await engine.models())
-    assert "no model explains" in caplog.text
+    assert "no model explains: released; 9216 MiB still are" in caplog.text
+
+
+async def test_memory_that_releasing_does_not_bring_back_is_not_asked_for_again(
+    make_engine: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = make_engine()
+    lost = [9 * 2**30]
+    tidy = await engine.call(lambda studio: tidying.Tidying(studio, measure=lambda _: lost[0]))
+    await engine.call(lambda _: tidy.when_idle())
+    await draw(engine, SPEC)
+    await engine.call(lambda _: tidy.when_idle())
+    assert any(model.loaded for model in await engine.models())
+    lost[0] += 3 * 2**30
+    await engine.call(lambda _: tidy.when_idle())
+    assert not any(model.loaded for model in await engine.models())
+    assert caplog.text.count("no model explains") == 2
+
+
+async def test_memory_in_cycles_is_found_before_models_are_let_go(make_engine: Any) -> None:
+    class Ring:
+        def __init__(self) -> None:
+            self.itself = self
+
+    engine = make_engine()
+    await draw(engine, SPEC)
+    gc.disable()
+    try:
+        ring = weakref.ref(Ring())
+        seen = await engine.call(
+            lambda studio: tidying.Tidying(
+                studio, measure=lambda _: 0 if ring() is None else 9 * 2**30
+            )
+        )
+        await engine.call(lambda _: seen.when_idle())
+    finally:
+        gc.enable()
+    assert ring() is None
+    assert any(model.loaded for model in await engine.models())
+
+
+async def test_a_model_that_is_let_go_gives_its_memory_back_at_once(make_engine: Any) -> None:
+    engine = make_engine()
+    await draw(engine, SPEC)
+
+    def weights(studio: Studio) -> list["weakref.ref[torch.Tensor]"]:
+        checkpoint = studio.loader.get(studio.library.find(SPEC.model))
+        return [weakref.ref(w) for part in checkpoint.networks for w in part.parameters()]
+
+    held = await engine.call(weights)
+    assert held
+    gc.collect()
+    gc.disable()
+    try:
+        await engine.release_memory()
+        assert [weight for weight in held if weight() is not None] == []
+    finally:
+        gc.enable()
 
 
 async def test_encoding_short_of_memory_is_told_as_such(
