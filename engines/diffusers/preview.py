@@ -2,7 +2,7 @@
 
 import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any
@@ -75,13 +75,13 @@ class Previews:
         if tiny is not None:
             picture = tiny.decode(clean.to(tiny.dtype), return_dict=False)[0].float()
         else:
-            factors = self._factors(checkpoint).to(clean)
+            factors = self._factors(checkpoint)
             picture = torch.einsum("bchw,cr->brhw", clean, factors[:-1])
             picture = picture + factors[-1].reshape(1, 3, 1, 1)
         values = ((picture[0] / 2 + 0.5).clamp(0, 1) * 255).permute(1, 2, 0)
-        pixels = values.to("cpu", torch.uint8).numpy()
         full = clean.shape[-1] * checkpoint.latent_scale
-        return self._desk.submit(self._encoded, pixels, full // pixels.shape[1])
+        pixels = fetch(values.to(torch.uint8))
+        return self._desk.submit(self._encoded, pixels, full // values.shape[1])
 
     def close(self) -> None:
         """Return when everything is encoded."""
@@ -91,9 +91,9 @@ class Previews:
         """Let the small decoders go."""
         self._tiny.clear()
 
-    def _encoded(self, pixels: NDArray[np.uint8], scale: int) -> bytes:
+    def _encoded(self, pixels: Callable[[], NDArray[np.uint8]], scale: int) -> bytes:
         try:
-            return _jpeg(pixels, scale)
+            return _jpeg(pixels(), scale)
         except Exception:  # noqa: BLE001
             # As above; and what goes wrong at one step goes wrong at all of them.
             if not self._failed:
@@ -102,12 +102,13 @@ class Previews:
             return b""
 
     def _factors(self, checkpoint: Checkpoint) -> torch.Tensor:
-        known = _FACTORS.get(_scale_of(checkpoint))
-        if known is not None:
-            return torch.tensor(known)
-        if checkpoint.shelved.mark not in self._learned:
-            self._learned[checkpoint.shelved.mark] = learn_factors(checkpoint)
-        return self._learned[checkpoint.shelved.mark]
+        mark = checkpoint.shelved.mark
+        if mark not in self._learned:
+            known = _FACTORS.get(_scale_of(checkpoint))
+            factors = learn_factors(checkpoint) if known is None else torch.tensor(known)
+            # Copied once: a copy at every preview would wait for the device.
+            self._learned[mark] = factors.to(self._device)
+        return self._learned[mark]
 
     def _tiny_decoder(self, checkpoint: Checkpoint) -> Any:  # noqa: ANN401
         """Return the distilled decoder of the family's latents, None where there is none."""
@@ -148,6 +149,27 @@ def learn_factors(checkpoint: Checkpoint) -> torch.Tensor:
     known = torch.cat([rows, torch.ones(len(rows), 1)], dim=1)
     solved: torch.Tensor = torch.linalg.lstsq(known, seen[0].flatten(1).T).solution
     return solved
+
+
+def fetch(pixels: torch.Tensor) -> Callable[[], NDArray[np.uint8]]:
+    """Begin to copy a tensor from the device; what is returned waits for it, in any thread.
+
+    Only CUDA copies beside other work; elsewhere the tensor is there when this returns.
+    """
+    if pixels.device.type != "cuda":
+        there = pixels.cpu()
+        return there.numpy
+    there = torch.empty(pixels.shape, dtype=pixels.dtype, pin_memory=True)
+    there.copy_(pixels, non_blocking=True)
+    # A thread that waits for this one sleeps; by itself it would keep a core busy.
+    copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+    copied.record()
+
+    def fetched() -> NDArray[np.uint8]:
+        copied.synchronize()
+        return there.numpy()
+
+    return fetched
 
 
 def _jpeg(pixels: NDArray[np.uint8], scale: int) -> bytes:

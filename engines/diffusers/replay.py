@@ -10,7 +10,6 @@ import torch
 
 from engines.diffusers.batches import is_out_of_memory
 from engines.diffusers.checkpoint import Checkpoint
-from engines.diffusers.conditioning import Conditioning
 from engines.diffusers.graphs import Recorder, Recording
 from engines.diffusers.stepper import Call, ask_network
 
@@ -32,22 +31,24 @@ class Shape:
     """A call of one shape: its arguments lie where a recording reads them.
 
     Attributes:
-        told: What `inputs` say of the prompts now.
+        laid: The call that `inputs` hold now.
         calls: How often it was asked kernel by kernel.
     """
 
     inputs: dict[str, Any]
-    told: tuple[Conditioning, ...]
+    laid: Call
     calls: int = 0
     recording: Recording | None = None
 
     def lay(self, call: Call) -> None:
-        """Write a call's arguments over those that lie here; prompts only where they differ."""
+        """Write a call's arguments over those that lie here, where they differ."""
+        if call.reads_as(self.laid):
+            return
         torch.cat(call.samples, out=self.inputs["sample"])
         torch.cat(call.moments, out=self.inputs["timestep"])
-        if call.told != self.told:
+        if call.told != self.laid.told:
             _write(self.inputs, call.telling())
-            self.told = call.told
+        self.laid = call
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Replays:
         key = _key(checkpoint, call)
         shape = checkpoint.captures.get(key)
         if shape is None:
-            shape = Shape(call.together(), call.told)
+            shape = Shape(call.together(), call)
             while len(checkpoint.captures) >= KEPT:
                 del checkpoint.captures[next(iter(checkpoint.captures))]
             checkpoint.captures[key] = shape
@@ -92,6 +93,12 @@ class Replays:
             return self._ask(checkpoint, shape)
         shape.recording.replay()
         return shape.recording.answer
+
+    def expect(self, checkpoint: Checkpoint, call: Call) -> None:
+        """Lay a call where its recording will read it: the device comes to that after its step."""
+        shape = checkpoint.captures.get(_key(checkpoint, call))
+        if shape is not None and shape.recording is not None:
+            shape.lay(call)
 
     def prepare(self) -> None:
         """Record what was found to pay."""

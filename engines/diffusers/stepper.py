@@ -26,6 +26,12 @@ class Call:
     moments: list[torch.Tensor]
     told: tuple[Conditioning, ...]
 
+    def reads_as(self, other: "Call") -> bool:
+        """Whether it consists of the very tensors of another call of its shape."""
+        pairs = (*zip(self.samples, other.samples, strict=True),
+                 *zip(self.moments, other.moments, strict=True))  # fmt: skip
+        return self.told == other.told and all(one is same for one, same in pairs)
+
     def together(self) -> dict[str, Any]:
         """Return the network's arguments, in memory of their own."""
         return {
@@ -53,6 +59,9 @@ class Network(Protocol):
     def __call__(self, checkpoint: Checkpoint, call: Call) -> torch.Tensor:
         """Return the prediction for every row; the next call may write over it."""
 
+    def expect(self, checkpoint: Checkpoint, call: Call) -> None:
+        """Make ready what will probably be asked next, while the device is still busy."""
+
     def prepare(self) -> None:
         """Do between two steps, outside every turn, what makes later calls quicker.
 
@@ -66,6 +75,9 @@ class PlainNetwork:
     def __call__(self, checkpoint: Checkpoint, call: Call) -> torch.Tensor:
         """Return the prediction for every row."""
         return ask_network(checkpoint, call.together())
+
+    def expect(self, checkpoint: Checkpoint, call: Call) -> None:
+        """Nothing is made ready."""
 
     def prepare(self) -> None:
         """Nothing makes it quicker."""
@@ -95,6 +107,8 @@ def step(
     answers = prediction.to(sessions[0].latents.dtype, copy=True)
     for session, answer in zip(sessions, torch.split(answers, rows), strict=True):
         session.take(answer)
+    if not (sessions[0].guides or any(session.finished for session in sessions)):
+        network.expect(checkpoint, gather(sessions))
 
 
 def gather(sessions: Sequence[Session]) -> Call:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engines.diffusers.replay import KEPT, Replays
 from engines.diffusers.session import Session
+from engines.diffusers.stepper import gather
 from engines.spec import GenerationSpec, Lora, Tiling
 from tests.fakes.device import FakeDevice
 from tests.fakes.drawing import SPEC, distance
@@ -90,6 +91,26 @@ async def test_pictures_that_take_turns_and_share_calls_are_as_if_drawn_plainly(
         for one, other in zip(expected, found, strict=True):
             assert distance(one, other) <= 1
     assert device.replayed > 0
+
+
+async def test_what_is_read_next_lies_there_before_the_turn_ends(
+    make_rounds: MakeRounds, device: FakeDevice
+) -> None:
+    rounds = make_rounds(device)
+    orders = [
+        rounds.order(replace(SPEC, steps=9, seed=seed), GateTurn(f"p{seed}")) for seed in (1, 2)
+    ]
+    while device.replayed < 2:
+        rounds.runner.round()
+    sessions = [drawing.work.session for drawing in rounds.runner._drawings if drawing.work]
+    checkpoint = rounds.studio.loader.get(rounds.studio.library.find(SPEC.model))
+    (shape,) = (shape for shape in checkpoint.captures.values() if shape.recording is not None)
+    wanted = gather([session for session in sessions if session is not None])
+    assert torch.equal(shape.inputs["sample"], torch.cat(wanted.samples))
+    assert torch.equal(shape.inputs["timestep"], torch.cat(wanted.moments))
+    rounds.draw()
+    for order in orders:
+        await rounds.drawn(order)
 
 
 async def test_an_answer_outlives_the_next_replay(
