@@ -72,12 +72,18 @@ def _spec(name: str, args: argparse.Namespace) -> GenerationSpec:
     return GenerationSpec("a cat and a dog", name, side, side, args.steps, 5.0, 0, "euler")
 
 
+async def _bare(bench: Bench, batch: int) -> float:
+    return await bench.engine.call(lambda studio: bare_step_seconds(studio, bench.spec, batch))
+
+
 async def _alone(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
     began = time.perf_counter()
     await bench.draw(1)
     first = time.perf_counter() - began
+    # Before and after, as a device that has grown hot is slower.
+    before = await _bare(bench, 1)
     alone, step = await bench.alone(args.alone)
-    bare = await bench.engine.call(lambda studio: bare_step_seconds(studio, bench.spec, 1))
+    bare = (before + await _bare(bench, 1)) / 2
     return {
         "first_seconds": first,
         "alone_seconds": alone,
@@ -96,10 +102,11 @@ async def _urgent(bench: Bench, _: argparse.Namespace) -> dict[str, Any]:
 
 
 async def _together(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
-    seconds, step, pictures = await bench.together(args.pictures)
-    lone = (await bench.draw(args.pictures - 1)).png
     full = min(args.batch, args.pictures)
-    bare = await bench.engine.call(lambda studio: bare_step_seconds(studio, bench.spec, full))
+    before = await _bare(bench, full)
+    seconds, step, pictures = await bench.together(args.pictures)
+    bare = (before + await _bare(bench, full)) / 2
+    lone = (await bench.draw(args.pictures - 1)).png
     return {
         "together_seconds": seconds,
         "together_step_seconds": step,
