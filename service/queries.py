@@ -63,7 +63,7 @@ def read_query(request: web.Request, kind: type[Q]) -> Q:
 def wrong_fields(error: ValidationError) -> RequestError:
     """Name every field at fault."""
     faults = [
-        {"field": ".".join(str(part) for part in fault["loc"]), "detail": fault["msg"]}
+        {"field": ".".join(filter(_is_field, map(str, fault["loc"]))), "detail": fault["msg"]}
         for fault in error.errors(include_url=False, include_input=False)
     ]
     first = faults[0]
@@ -74,3 +74,12 @@ def wrong_fields(error: ValidationError) -> RequestError:
         field=first["field"],
         errors=faults,
     )
+
+
+def _is_field(part: str) -> bool:
+    """Say whether a step to a fault is a field or a place in a list.
+
+    The others are pydantic's names for the choices where a field may be one thing or another:
+    `RefinerBody`, `constrained-str`, `bool`.
+    """
+    return part.isdecimal() or (part.isidentifier() and part.islower() and part != "bool")

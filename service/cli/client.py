@@ -1,5 +1,6 @@
 """The REST calls that the command line makes, and what their failures mean."""
 
+import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -121,7 +122,9 @@ async def connect(address: Address) -> AsyncGenerator[Images]:
     async with aiohttp.ClientSession(
         headers=headers,
         timeout=_TIMEOUT,
-        json_serialize=lambda value: orjson.dumps(value).decode(),
+        # Whatever was typed is said, so that the service can refuse it: orjson knows neither
+        # numbers above 64 bits nor what is no UTF-8.
+        json_serialize=json.dumps,
     ) as session:
         yield Images(address=address, session=session)
 

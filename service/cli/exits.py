@@ -9,7 +9,7 @@ CliError
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any, ClassVar, NoReturn
 
@@ -59,13 +59,19 @@ class UsageError(CliError):
 
 
 class AnsweredError(CliError):
-    """The service answered with a problem document."""
+    """The service answered with a problem document.
 
-    def __init__(self, problem: Problem) -> None:
+    Args:
+        named: What a field of the request is called here.
+    """
+
+    def __init__(self, problem: Problem, *, named: Callable[[str], str] = str) -> None:
         detail = problem.get("detail") or problem.get("title") or "no reason given"
+        if field := problem.get("field", ""):
+            detail = f"{named(field)}: {detail.removeprefix(f'{field}: ')}"
         super().__init__(detail, problem=problem)
         faults = problem.get("errors", [])[1:]
-        self.hints = [f"{fault.get('field', '')}: {fault.get('detail', '')}" for fault in faults]
+        self.hints = [f"{named(one.get('field', ''))}: {one.get('detail', '')}" for one in faults]
         if problem.get("status") == HTTPStatus.UNAUTHORIZED:
             self.hints.append("Set API_TOKEN to the token that the service was started with.")
 
@@ -113,9 +119,7 @@ def _complain(error: CliError, *, as_json: bool) -> NoReturn:
         output.print_json(error.problem)
     else:
         console = output.news()
-        field = error.problem.get("field", "")
-        where = f"{field}: " if field and not str(error).startswith(field) else ""
-        console.print(f"[bold red]Error[/] {escape(where + str(error))}")
+        console.print(f"[bold red]Error[/] {escape(str(error))}")
         for hint in error.hints:
             console.print(f"      {escape(hint)}")
     raise typer.Exit(error.status) from None

@@ -1,7 +1,6 @@
 """Draws: submits a request, shows it being drawn, and saves, shows or opens what came of it."""
 
 import asyncio
-import base64
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ from rich.markup import escape
 
 from service.cli import graphics, options, output
 from service.cli.client import Address, Images, connect
-from service.cli.exits import UsageError, run
+from service.cli.exits import RefusedError, UsageError, run
 from service.cli.queue import say_if_paused
 from service.cli.replies import Job
 from service.cli.watch import warn, watch
@@ -45,8 +44,16 @@ def generate(
     sampler: options.Sampler = None,
     count: options.Count = 1,
     lora: options.Loras = None,
+    control: options.Controls = None,
     init_image: options.InitImage = None,
+    mask: options.Mask = None,
     strength: options.Strength = None,
+    hires: options.Hires = None,
+    upscale: options.Upscale = None,
+    refiner: options.Refiner = None,
+    tiling: options.Tiling = None,
+    clip_skip: options.ClipSkip = None,
+    reproducible: options.Reproducible = False,
     lane: options.Lane = None,
     priority: options.Priority = None,
     tag: options.Tags = None,
@@ -60,21 +67,30 @@ def generate(
     body = (
         _given(prompt=prompt, negative_prompt=negative, model=model, engine=engine, seed=seed)
         | _given(profile=profile, width=width, height=height, steps=steps, cfg=cfg)
-        | _given(sampler=sampler, count=count, strength=strength, lane=lane, priority=priority)
-        | _given(tags=tag, loras=[asdict(one) for one in lora or ()], init_image=_read(init_image))
+        | _given(sampler=sampler, count=count, lane=lane, priority=priority, tags=tag)
+        | _given(loras=[asdict(one) for one in lora or ()], controls=control, refiner=refiner)
+        | _given(init_image=init_image, mask=mask, strength=strength, hires=hires, upscale=upscale)
+        | _given(tiling=tiling, clip_skip=clip_skip, reproducible=reproducible or None)
     )
     wishes = Wishes(wait=not no_wait, open=open_, out=out, show=show, as_json=as_json)
     run(draw(options.address(context), body, wishes), as_json=as_json)
 
 
 def _given(**fields: object) -> dict[str, object]:
-    """Return the fields that were given; the service decides about the others."""
+    """Return the fields that were given; the service decides about the others.
+
+    Raises:
+        typer.BadParameter: one holds bytes that are no text, which JSON could not say.
+    """
+    for name, value in fields.items():
+        if isinstance(value, str) and _is_broken(value):
+            raise typer.BadParameter("it is no UTF-8", param_hint=options.option_of(name))
     return {name: value for name, value in fields.items() if value not in (None, [])}
 
 
-def _read(path: Path | None) -> str | None:
-    """Return a picture as the service takes it: in base64."""
-    return base64.standard_b64encode(path.read_bytes()).decode() if path else None
+def _is_broken(text: str) -> bool:
+    """Say whether a word of the command line was no UTF-8; Python keeps such bytes apart."""
+    return any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 async def draw(address: Address, body: dict[str, object], wishes: Wishes) -> None:
@@ -87,9 +103,12 @@ async def draw(address: Address, body: dict[str, object], wishes: Wishes) -> Non
         raise UsageError(f"--out {wishes.out}: there is no folder {wishes.out.parent}")
     notes = output.news()
     async with connect(address) as images:
-        accepted = await images.submit(body)
+        try:
+            accepted = await images.submit(body)
+        except RefusedError as error:
+            raise RefusedError(error.problem, named=options.option_of) from error
         job_id = accepted["job_id"]
-        warn(accepted["warnings"], notes)
+        warn(accepted["warnings"], notes, named=options.option_of)
         if not wishes.wait:
             # The id alone, so that scripts can take it without reading JSON.
             output.print_json(accepted) if wishes.as_json else typer.echo(job_id)
@@ -102,7 +121,8 @@ async def draw(address: Address, body: dict[str, object], wishes: Wishes) -> Non
             notes.print(f"  kitty-cli images.status {job_id}\n  kitty-cli images.cancel {job_id}")
             raise
         known = {(warning["code"], warning["field"]) for warning in accepted["warnings"]}
-        warn([w for w in job["warnings"] if (w["code"], w["field"]) not in known], notes)
+        later = [w for w in job["warnings"] if (w["code"], w["field"]) not in known]
+        warn(later, notes, named=options.option_of)
         saved = await _bring(images, job, wishes)
     _print_done(address, job, saved, as_json=wishes.as_json)
     if wishes.open:

@@ -1,35 +1,34 @@
 """What can be said on the command line, each once: names, meanings and how they are read."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from service.cli.client import Address
+from service.cli.values import Fields, LoraChoice, Part, number, picture, whole, word
 
 DEFAULT_BASE = "http://127.0.0.1:8089"
 
-_DRAW, _QUEUE, _SHOW = "What to draw", "Whose turn", "What to do with it"
+_DRAW, _GUIDE, _MORE = "What to draw", "What to draw it from", "How to finish it"
+_QUEUE, _SHOW = "Whose turn", "What to do with it"
 
 
-@dataclass(frozen=True, slots=True)
-class LoraChoice:
-    """A LoRA and its weight, written `name` or `name:0.8`."""
+_OPTIONS = {
+    "prompt": "PROMPT",
+    "negative_prompt": "--negative",
+    "loras": "--lora",
+    "controls": "--control",
+    "tags": "--tag",
+}
+"""Where a field of the request has another name on the command line."""
 
-    name: str
-    weight: float
 
-    @classmethod
-    def read(cls, text: str) -> "LoraChoice":
-        """Read `name` or `name:weight`; a name may hold colons itself."""
-        name, _, weight = text.rpartition(":")
-        if not name:
-            return cls(text, 1.0)
-        try:
-            return cls(name, float(weight))
-        except ValueError:
-            raise typer.BadParameter(f"{weight!r} is no weight; write name:0.8") from None
+def option_of(field: str) -> str:
+    """Return what a field of the request is called here: `--hires scale`, `--lora 2 weight`."""
+    name, *inner = field.split(".")
+    option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
+    return " ".join((option, *(str(int(p) + 1) if p.isdecimal() else p for p in inner)))
 
 
 Prompt = Annotated[str, typer.Argument(help="What the picture should show.")]
@@ -48,7 +47,13 @@ Width = Annotated[int | None, typer.Option(help="Pixels.", rich_help_panel=_DRAW
 Height = Annotated[int | None, typer.Option(help="Pixels.", rich_help_panel=_DRAW)]
 Steps = Annotated[int | None, typer.Option(help="Denoising steps.", rich_help_panel=_DRAW)]
 Cfg = Annotated[
-    float | None, typer.Option(help="How closely to follow the prompt.", rich_help_panel=_DRAW)
+    float | None,
+    typer.Option(
+        parser=number,
+        metavar="NUMBER",
+        help="How closely to follow the prompt.",
+        rich_help_panel=_DRAW,
+    ),
 ]
 Seed = Annotated[
     int | None, typer.Option(help="The same seed draws the same picture.", rich_help_panel=_DRAW)
@@ -63,23 +68,102 @@ Loras = Annotated[
         "--lora",
         parser=LoraChoice.read,
         metavar="NAME[:WEIGHT]",
-        help="A LoRA; may be repeated.",
+        help="A LoRA; may be repeated: --lora ink:0.8",
         rich_help_panel=_DRAW,
     ),
 ]
-InitImage = Annotated[
-    Path | None,
+Controls = Annotated[
+    list[Part] | None,
     typer.Option(
-        exists=True,
-        dir_okay=False,
-        readable=True,
-        help="A picture to begin with.",
-        rich_help_panel=_DRAW,
+        "--control",
+        parser=Fields(
+            {"model": word, "image": picture, "weight": number, "start": number, "end": number},
+            needed=("model", "image"),
+        ).read,
+        metavar="MODEL,image=FILE|KEY[,weight=][,start=][,end=]",
+        help="A ControlNet and its picture, from which share of the steps to which; may be "
+        "repeated: --control canny,image=edges.png,weight=0.8,end=0.6",
+        rich_help_panel=_GUIDE,
+    ),
+]
+InitImage = Annotated[
+    str | None,
+    typer.Option(
+        parser=picture,
+        metavar="FILE|KEY",
+        help="A picture to begin with, a file or a stored one: --init-image sketch.png",
+        rich_help_panel=_GUIDE,
+    ),
+]
+Mask = Annotated[
+    str | None,
+    typer.Option(
+        parser=picture,
+        metavar="FILE|KEY",
+        help="White where --init-image may change: --mask hat.png",
+        rich_help_panel=_GUIDE,
     ),
 ]
 Strength = Annotated[
     float | None,
-    typer.Option(help="How much of it to draw anew, 0 to 1.", rich_help_panel=_DRAW),
+    typer.Option(
+        parser=number,
+        metavar="NUMBER",
+        help="How much of --init-image to draw anew, 0 to 1: --strength 0.6",
+        rich_help_panel=_GUIDE,
+    ),
+]
+Hires = Annotated[
+    Part | None,
+    typer.Option(
+        parser=Fields({"scale": number, "strength": number, "steps": whole, "upscaler": word}).read,
+        metavar="SCALE[,strength=][,steps=][,upscaler=]",
+        help="Draw a second pass on an enlarged picture; the upscaler is latent, lanczos or a "
+        "model: --hires 1.5,strength=0.4,upscaler=lanczos",
+        rich_help_panel=_MORE,
+    ),
+]
+Upscale = Annotated[
+    Part | None,
+    typer.Option(
+        parser=Fields({"scale": number, "upscaler": word}).read,
+        metavar="SCALE[,upscaler=]",
+        help="Enlarge the finished picture; the upscaler is lanczos or a model: "
+        "--upscale 2,upscaler=4x-UltraSharp",
+        rich_help_panel=_MORE,
+    ),
+]
+Refiner = Annotated[
+    Part | None,
+    typer.Option(
+        parser=Fields({"model": word, "start": number}).read,
+        metavar="MODEL[,start=]",
+        help="A second model for the last steps, from this share of them on: "
+        "--refiner sdxl_refiner,start=0.8",
+        rich_help_panel=_MORE,
+    ),
+]
+Tiling = Annotated[
+    Literal["none", "x", "y", "both"] | None,
+    typer.Option(
+        help="Along which axes the picture continues into itself: --tiling both",
+        rich_help_panel=_MORE,
+    ),
+]
+ClipSkip = Annotated[
+    int | None,
+    typer.Option(
+        help="Layers of the text encoder to skip from its end: --clip-skip 1",
+        rich_help_panel=_MORE,
+    ),
+]
+Reproducible = Annotated[
+    bool,
+    typer.Option(
+        "--reproducible",
+        help="Draw alone, so that the bytes do not depend on what else is drawn.",
+        rich_help_panel=_MORE,
+    ),
 ]
 Lane = Annotated[
     str | None,

@@ -1,6 +1,6 @@
 """Shows a job while it is drawn: a bar on a terminal, a line for each change elsewhere."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from rich.console import Console
@@ -29,10 +29,10 @@ async def watch(
     return job
 
 
-def warn(warnings: list[Warned], console: Console) -> None:
-    """Say what could not be honoured."""
+def warn(warnings: list[Warned], console: Console, *, named: Callable[[str], str] = str) -> None:
+    """Say what could not be honoured; `named` knows what a field is called here."""
     for warning in warnings:
-        where = f"{warning['field']}: " if warning["field"] else ""
+        where = f"{named(warning['field'])}: " if warning["field"] else ""
         console.print(f"[yellow]Note[/]  {escape(where + warning['detail'])}")
 
 

@@ -9,7 +9,7 @@ import typer
 from service.cli import listing
 from service.cli.exits import RefusedError, UnwillingError
 from service.cli.generate import destinations
-from service.cli.options import LoraChoice
+from service.cli.values import LoraChoice
 
 
 @pytest.mark.parametrize(
