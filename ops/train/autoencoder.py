@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from ops.train import network
 from ops.train.descent import Descent, clock, slope
+from ops.train.fidelity import decibels, picture_loss
 from ops.train.pool import Drawing, Pool, to_float
 from ops.train.report import Log, Options, Scale, phase_arguments, phase_device, settings_for
 from ops.train.scene import draw_scene
@@ -51,20 +52,6 @@ _VIEWS: Final = (
 
 def _scaled(view: View, scale: Scale) -> View:
     return replace(view, crop=scale.length(view.crop))
-
-
-def _edges(x: Tensor, y: Tensor) -> Tensor:
-    """Return the mean difference of the two pictures' gradients, along both axes."""
-    gap = x - y
-    return (gap[..., 1:] - gap[..., :-1]).abs().mean() + (
-        gap[..., 1:, :] - gap[..., :-1, :]
-    ).abs().mean()
-
-
-def picture_loss(x: Tensor, y: Tensor) -> Tensor:
-    """Return how far two batches of pictures differ, edges weighing most."""
-    coarse = _edges(functional.avg_pool2d(x, 2), functional.avg_pool2d(y, 2))
-    return (x - y).abs().mean() + (x - y).square().mean() + _edges(x, y) + 0.5 * coarse
 
 
 def _pick(pool: Pool, crop: int, count: int) -> Tensor:
@@ -118,10 +105,7 @@ def _measure(vae: AutoencoderKL, pools: list[Pool], log: Log, out: Path) -> None
         pictures = to_float(pool.pictures[:64])
         codes = vae.encode(pictures).latent_dist.mean
         decoded = vae.decode(codes).sample.clamp(-1, 1)
-        decibels = (
-            (10 * torch.log10(4 / (pictures - decoded).square().mean((1, 2, 3)))).mean().item()
-        )
-        log.say("autoencoder", width=pool.width, psnr=round(decibels, 2))
+        log.say("autoencoder", width=pool.width, psnr=round(decibels(pictures, decoded), 2))
         spread.append(codes.flatten())
         save_sheet(
             out / f"autoencoder_{pool.width}.png",

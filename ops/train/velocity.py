@@ -24,6 +24,10 @@ def signal_kept(device: torch.device) -> Tensor:
     return kept.to(device)
 
 
+def _noised(clean: Tensor, noise: Tensor, kept: Tensor) -> Tensor:
+    return kept.sqrt() * clean + (1 - kept).sqrt() * noise
+
+
 def velocity_loss(
     unet: UNet2DConditionModel, clean: Tensor, states: Tensor, times: Tensor, signal: Tensor
 ) -> Tensor:
@@ -34,9 +38,21 @@ def velocity_loss(
     """
     kept = signal[times][:, None, None, None]
     noise = torch.randn_like(clean)
-    noisy = kept.sqrt() * clean + (1 - kept).sqrt() * noise
+    noisy = _noised(clean, noise, kept)
     velocity = kept.sqrt() * noise - (1 - kept).sqrt() * clean
     guess = unet(noisy.to(unet.dtype), times, encoder_hidden_states=states).sample.float()
     weight = (_SNR_CAP * (1 - signal[times])).clamp(max=1)
     loss: Tensor = (weight * (guess - velocity).square().mean((1, 2, 3))).mean()
     return loss
+
+
+@torch.no_grad()
+def guessed_clean(
+    unet: UNet2DConditionModel, clean: Tensor, states: Tensor, times: Tensor, signal: Tensor
+) -> Tensor:
+    """Return what a denoiser takes scaled latents for when it sees them noised to given times."""
+    kept = signal[times][:, None, None, None]
+    noisy = _noised(clean, torch.randn_like(clean), kept)
+    velocity = unet(noisy.to(unet.dtype), times, encoder_hidden_states=states).sample.float()
+    guess: Tensor = kept.sqrt() * noisy - (1 - kept).sqrt() * velocity
+    return guess

@@ -9,7 +9,7 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file
 
 from engines.mini import MODEL_DIR
-from ops.train import autoencoder, denoiser, evaluate, export, judge, lora
+from ops.train import autoencoder, decoder, denoiser, evaluate, export, judge, lora
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the libraries' own deprecations
 
@@ -38,6 +38,21 @@ def test_the_autoencoder_reports_its_fidelity(trained: Path) -> None:
 def test_the_second_run_of_the_denoiser_resumes_the_first(trained: Path) -> None:
     done = [e["step"] for e in events(trained / "denoiser.jsonl") if e["event"] == "denoiser done"]
     assert done == [3, 6]
+
+
+def test_the_decoder_changes_and_the_latents_do_not(trained: Path, tmp_path: Path) -> None:
+    decoder.main(["--model", str(trained), "--out", str(tmp_path), "--smoke", "--steps", "3"])
+    weights = Path("vae", "diffusion_pytorch_model.safetensors")
+    old, new = load_file(trained / weights), load_file(tmp_path / weights)
+    drawing = {name for name in old if name.startswith(("decoder.", "post_quant_conv."))}
+    assert {name for name in old if not torch.equal(old[name], new[name])} == drawing
+    scales = [
+        json.loads((folder / "vae" / "config.json").read_text(encoding="utf-8"))["scaling_factor"]
+        for folder in (trained, tmp_path)
+    ]
+    assert scales[0] == scales[1]
+    told = {e["event"] for e in events(tmp_path / "decoder.jsonl") if "psnr" in e}
+    assert told == {"before", "after"}
 
 
 def test_the_exported_model_draws(trained: Path) -> None:
