@@ -59,7 +59,13 @@ def build_app(settings: Settings, parts: Resources) -> web.Application:
     models = Models({name: built.engine for name, built in parts.engines.items()})
     router, scheduler = _deciders(settings, parts, models=models, gpus=gpus)
     app = web.Application(
-        middlewares=[*_tracing(settings), translated, *_cross(settings), guard(settings)],
+        middlewares=[
+            *_tracing(settings),
+            gallery.readable,
+            translated,
+            *_cross(settings),
+            guard(settings),
+        ],
         client_max_size=int(settings.max_body_mb * 2**20),
     )
     app[SETTINGS] = settings

@@ -3,19 +3,48 @@
 import re
 
 import aiohttp_jinja2
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
 from scheduler.errors import NotStoredError
 from service.keys import CATALOGUE, KEYS, SCHEDULER
-from service.middleware import COOKIE
-from service.problems import RequestError
+from service.middleware import COOKIE, is_page
+from service.problems import DOCUMENT, RequestError
 
 routes = web.RouteTableDef()
 
 _PAGE = 48
 _CURSOR = re.compile(r"[0-9a-f]{1,16}")
+_NEVER = re.compile(r"\bq\s*=\s*0(\.0*)?\s*(;|$)")
 _MONTH_SECONDS = 30 * 24 * 3600
 _LONGEST_PROMPT = 8000
+_KEPT_HEADERS = (hdrs.ALLOW, hdrs.RETRY_AFTER)
+
+
+@web.middleware
+async def readable(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Tell a refusal in a page of the gallery's look to who asked for one of its pages."""
+    answer = await handler(request)
+    problem = answer.get(DOCUMENT)
+    if problem is None or not is_page(request) or not _reads_html(request):
+        return answer
+    page = aiohttp_jinja2.render_template(
+        "refusal.html", request, {"problem": problem}, status=answer.status
+    )
+    kept = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
+    page.headers.update({**kept, hdrs.VARY: hdrs.ACCEPT, hdrs.CACHE_CONTROL: "no-store"})
+    return page
+
+
+def _reads_html(request: web.Request) -> bool:
+    """Say whether the caller names HTML among what it reads (RFC 9110, section 12.5.1).
+
+    Browsers do when somebody opens a page; scripts and tools say nothing, or that all will do.
+    """
+    kinds = (part.partition(";") for part in request.headers.get(hdrs.ACCEPT, "").split(","))
+    return any(
+        kind.strip().lower() == "text/html" and not _NEVER.search(how) for kind, _, how in kinds
+    )
 
 
 @routes.get("/vision")

@@ -86,8 +86,9 @@ def guard(settings: Settings) -> Middleware:
         if token and not _is_near(request, networks):
             given = _given_token(request).encode(errors="surrogateescape")
             if not hmac.compare_digest(given, token.encode()):
-                once = f"; open {GALLERY}?token=TOKEN once" if _is_page(request) else ""
-                raise RequestError(f"a token is needed{once}", code="unauthorised", status=401)
+                why = "this is not the token" if given else "a token is needed"
+                once = f"; open {GALLERY}?token=TOKEN once" if is_page(request) else ""
+                raise RequestError(f"{why}{once}", code="unauthorised", status=401)
         else:
             _check_host(request, names)
         return await handler(request)
@@ -153,7 +154,7 @@ def _is_near(
     return any(address in network for network in networks)
 
 
-def _is_page(request: web.Request) -> bool:
+def is_page(request: web.Request) -> bool:
     """Say whether this is a page of the gallery, where people meet the refusal."""
     return request.path == GALLERY or request.path.startswith(f"{GALLERY}/")
 

@@ -23,6 +23,8 @@ from scheduler.errors import (
 )
 
 CONTENT_TYPE = "application/problem+json"
+DOCUMENT: web.ResponseKey[Mapping[str, object]] = web.ResponseKey("problem document")
+"""Under this key an answer holds the problem that it tells, for who tells it in other words."""
 
 _STATUS: Mapping[type[Exception], int] = {
     InvalidSpecError: 422,
@@ -99,9 +101,11 @@ def problem(
         "code": code,
         **{name: value for name, value in more.items() if value},
     }
-    return web.Response(
+    answer = web.Response(
         status=status, body=orjson.dumps(body), content_type=CONTENT_TYPE, headers=headers
     )
+    answer[DOCUMENT] = body
+    return answer
 
 
 def status_of(kind: type[Exception]) -> int:

@@ -65,6 +65,9 @@ async def test_a_picture_has_a_page_that_leads_on(page: Page, tmp_path: Path) ->
         answer = await page.goto(f"{service.url}/vision/images/20260101_000000_00000000.png")
         assert answer is not None
         assert answer.status == 404
+        await expect(page.get_by_role("heading", name="Not found")).to_be_visible()
+        await page.get_by_role("link", name="Back to the gallery").click()
+        assert page.url == f"{service.url}/vision"
 
 
 async def test_no_page_is_wider_than_a_telephone(page: Page, tmp_path: Path) -> None:
@@ -72,7 +75,8 @@ async def test_no_page_is_wider_than_a_telephone(page: Page, tmp_path: Path) -> 
         job = await client.draw("long" * 100, tags=["tag" * 20])
         await client.submit("[fail hang]" + "long" * 100)
         await page.set_viewport_size({"width": 360, "height": 740})
-        for path in ("vision", f"vision/{job['artifacts'][0]['key']}", "docs"):
+        shown = f"vision/{job['artifacts'][0]['key']}"
+        for path in ("vision", shown, "vision/images/20260101_000000_00000000.png", "docs"):
             await page.goto(f"{service.url}/{path}")
             if path == "vision":
                 await expect(page.get_by_role("button", name="Cancel")).to_be_visible()
@@ -85,6 +89,18 @@ async def test_a_paused_queue_is_told(page: Page, tmp_path: Path) -> None:
         await client.json("POST", "/api/images/queue/pause")
         await page.goto(f"{service.url}/vision")
         await expect(page.get_by_role("status")).to_contain_text("paused")
+        await page.get_by_label("Prompt").fill("later")
+        await page.get_by_role("button", name="Draw").click()
+        await expect(page.get_by_role("status")).to_have_text("Queued; the queue is paused.")
+        await page.get_by_role("button", name="Resume queue").click()
+        await expect(page.get_by_alt_text("later")).to_be_visible()
+        await page.get_by_role("button", name="Pause queue").click()
+        await expect(page.get_by_role("status")).to_contain_text("is paused")
+        await expect(page.get_by_role("button", name="Resume queue")).to_be_visible()
+        assert (await client.json("GET", "/api/images/stats"))[1]["paused"] is True
+        await client.json("POST", "/api/images/queue/resume")
+        await page.evaluate("seeAll()")
+        await expect(page.get_by_role("button", name="Pause queue")).to_be_visible()
 
 
 async def test_an_error_is_told(page: Page, tmp_path: Path) -> None:
@@ -106,3 +122,15 @@ async def test_a_token_in_the_address_is_taken_out_of_it(page: Page, tmp_path: P
         await page.goto(f"{service.url}/vision?token=secret")
         assert page.url == f"{service.url}/vision"
         await expect(page.get_by_alt_text("a card")).to_be_visible()
+
+
+async def test_who_is_not_let_in_can_give_the_token(page: Page, tmp_path: Path) -> None:
+    async with Service(tmp_path, API_TOKEN="secret & 1+1") as service:
+        await page.goto(f"{service.url}/vision/images/20260101_000000_00000000.png")
+        await page.get_by_label("Token").fill("guessed")
+        await page.get_by_role("button", name="Open the gallery").click()
+        await expect(page.get_by_text("this is not the token")).to_be_visible()
+        await page.get_by_label("Token").fill("secret & 1+1")
+        await page.get_by_role("button", name="Open the gallery").click()
+        await expect(page.get_by_text("No pictures yet")).to_be_visible()
+        assert page.url == f"{service.url}/vision"
