@@ -1,12 +1,11 @@
 """The protocol between the scheduler and everything that draws."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal, NewType, Protocol, TypeAlias, get_args
 
+from engines.samplers import Samplers
 from engines.spec import GenerationSpec
 
 EngineName = NewType("EngineName", str)
@@ -51,6 +50,9 @@ class Capabilities:
         resamplers: Upscalers that need no model, beside `latent` in a second pass.
         fetches: Pattern of the names of models that it fetches where it does not have them.
         prompt_loras: Whether a `<lora:…>` tag in a prompt names an adapter that must be there.
+        samplers: What it draws with; None while it cannot say, or draws with anything.
+        refines: The pairs of families, the model's and the refiner's, that it draws together;
+            empty where it is enough that their latents are the same.
     """
 
     preemption: Literal["step", "job"]
@@ -61,6 +63,8 @@ class Capabilities:
     resamplers: frozenset[str] = frozenset({"lanczos"})
     fetches: str = ""
     prompt_loras: bool = False
+    samplers: Samplers | None = None
+    refines: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class ModelInfo:
     Attributes:
         name: What a request calls it; `aliases` are further names.
         base: Family: `sd15`, `sdxl`, … or empty when unknown.
+        guessed: Whether the family was taken from the file's name, which proves nothing.
         digest: SHA-256 of the weights, empty while it is not known.
         whole: Whether it is a workflow, which brings its files and looks for none named beside it.
         error: Why it cannot be used, empty when it can.
@@ -97,6 +102,7 @@ class ModelInfo:
     name: str
     kind: ModelKind = "checkpoint"
     base: str = ""
+    guessed: bool = False
     aliases: tuple[str, ...] = ()
     size_bytes: int | None = None
     digest: str = ""
@@ -191,22 +197,6 @@ class Turn(Protocol):
 
     def on_change(self, wake: Callable[[], object]) -> None:
         """Call `wake`, from any thread, whenever `enter` may answer differently than before."""
-
-
-@asynccontextmanager
-async def stepping(turn: Turn) -> AsyncIterator[None]:
-    """Hold a turn for the length of the block, waiting for it first."""
-    loop, changed = asyncio.get_running_loop(), asyncio.Event()
-    turn.on_change(lambda: loop.call_soon_threadsafe(changed.set))
-    while True:
-        changed.clear()
-        if turn.enter():
-            break
-        await changed.wait()
-    try:
-        yield
-    finally:
-        turn.leave()
 
 
 class Engine(Protocol):

@@ -22,7 +22,6 @@ from engines.base import (
     Picture,
     Progress,
     Turn,
-    stepping,
 )
 from engines.card import test_card
 from engines.errors import (
@@ -36,6 +35,7 @@ from engines.errors import (
     OutOfMemoryError,
 )
 from engines.spec import GenerationSpec
+from engines.turns import stepping
 
 _FAILURES: dict[str, type[EngineError]] = {
     failure.code: failure

@@ -11,7 +11,7 @@ from engines.errors import InvalidSpecError, ModelNotFoundError
 from engines.prompts import take_loras
 from engines.spec import LATENT, Draft, GenerationSpec
 
-_WORDS: Final[Mapping[ModelKind, str]] = {
+WORDS: Final[Mapping[ModelKind, str]] = {
     "checkpoint": "model",
     "lora": "LoRA",
     "controlnet": "ControlNet",
@@ -79,23 +79,33 @@ def refusal(part: Named, known: Sequence[ModelInfo], engine: EngineName) -> Inva
         if info.error and info.answers_to(part.name):
             return InvalidSpecError(f"{info.name}: {info.error}", field=part.field)
     infos = [info for info in known if info.kind == part.kind and not info.error]
-    detail = f"{engine} has no {_WORDS[part.kind]} {part.name!r}; {_hint(part.name, infos)}"
+    detail = f"{engine} has no {WORDS[part.kind]} {part.name!r}; {hint(part.name, infos)}"
     return ModelNotFoundError(detail, field=part.field)
 
 
-def _hint(wanted: str, infos: Sequence[ModelInfo]) -> str:
-    """Name those that come near, else the first ones."""
+def hint(wanted: str, infos: Sequence[ModelInfo]) -> str:
+    """Name the files that come near, else the first ones."""
+    names = {name: info.name for info in infos for name in (*info.aliases, info.name)}
+    near = nearest(wanted, names)
+    if near:
+        return f"near it: {', '.join(near)}"
+    more = f" and {len(infos) - _SHOWN} more" if len(infos) > _SHOWN else ""
+    return f"it has: {', '.join(info.name for info in infos[:_SHOWN]) or 'none'}{more}"
+
+
+def nearest(wanted: str, known: Mapping[str, str], *, alike: float = 0.5) -> Sequence[str]:
+    """Return what those of the `known` names mean that come near a name, at most three.
+
+    `alike` is the share of letters that they must have in common.
+    """
     wanted = _folded(wanted)
-    names = {_folded(name): info.name for info in infos for name in (*info.aliases, info.name)}
+    names = {_folded(name): means for name, means in known.items()}
     pairs = {wanted[at : at + 2] for at in range(len(wanted) - 1)}
     # Comparing letters takes 20 µs a name: only those that share the most are compared.
     likely = heapq.nlargest(_COMPARED, names, key=lambda name: sum(p in name for p in pairs))
-    near = difflib.get_close_matches(wanted, likely, n=_COMPARED, cutoff=0.5)
+    near = difflib.get_close_matches(wanted, likely, n=_COMPARED, cutoff=alike)
     near = near or [name for name in likely if wanted in name]
-    if near:
-        return f"near it: {', '.join(list(dict.fromkeys(names[name] for name in near))[:_NEAR])}"
-    more = f" and {len(infos) - _SHOWN} more" if len(infos) > _SHOWN else ""
-    return f"it has: {', '.join(info.name for info in infos[:_SHOWN]) or 'none'}{more}"
+    return list(dict.fromkeys(names[name] for name in near))[:_NEAR]
 
 
 def _folded(name: str) -> str:

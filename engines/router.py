@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from engines.base import EngineName, Feature, ModelInfo, Shortfall
 from engines.config import Profile
 from engines.errors import InvalidSpecError, ModelNotFoundError
+from engines.fitting import Fault, Stock
 from engines.models import Models
-from engines.names import Named, meant, named, refusal, usable
+from engines.names import Named, meant, refusal, usable
 from engines.registry import Built
 from engines.settle import needs, settled
 from engines.spec import Draft, GenerationSpec
@@ -75,7 +76,7 @@ class Router:
         engine = self._engine(draft)
         model = self._model(engine, draft, notes)
         spec = settled(draft, model, self._features(engine), notes)
-        self._check_names(engine, spec, notes)
+        self._check(engine, spec, model, notes)
         return Route(engine, spec, tuple(notes), pinned)
 
     def alternative(self, engine: EngineName, spec: GenerationSpec) -> EngineName | None:
@@ -86,7 +87,7 @@ class Router:
             if name != engine
             and self._standing(name).closed
             and needs(spec) <= self._features(name)
-            and not (self._models.sure(name) and self._missing(name, spec))
+            and not (self._models.sure(name) and self._faults(name, spec))
         ]
         return self._best(homes, spec) if homes else None
 
@@ -131,14 +132,14 @@ class Router:
         return self._best(homes, draft) if homes else self._default
 
     def _best(self, homes: Iterable[EngineName], wish: Draft | GenerationSpec) -> EngineName:
-        """Prefer who can do it all, has all files, works, has the least to do for its weight."""
+        """Prefer who can do it all, has what fits, works, has the least to do for its weight."""
         needed = needs(wish)
 
         def key(name: EngineName) -> tuple[bool, int, bool, float, bool]:
             standing, weight = self._standing(name), self._engines[name].config.weight
             return (
                 not needed <= self._features(name),
-                1 + self._models.sure(name) if self._missing(name, wish) else 0,
+                1 + self._models.sure(name) if self._faults(name, wish) else 0,
                 not standing.closed,
                 standing.load / weight,
                 name != self._default,
@@ -167,33 +168,34 @@ class Router:
         fetches = self._engines[engine].engine.capabilities.fetches
         fetched = absent and fetches and re.fullmatch(fetches, name)
         if fetched or not self._models.sure(engine):
-            notes.append(_unchecked(part, engine))
+            notes.append(_unchecked(part.field, name, engine))
             return ModelInfo(name=name)
         if not name:
             raise ModelNotFoundError(f"{engine} has no model to draw with")
         raise refusal(part, known, engine)
 
-    def _check_names(
-        self, engine: EngineName, spec: GenerationSpec, notes: list[Shortfall]
+    def _check(
+        self, engine: EngineName, spec: GenerationSpec, model: ModelInfo, notes: list[Shortfall]
     ) -> None:
-        """Refuse a name that the engine has not; while it cannot say, add it to the notes."""
-        for part in self._missing(engine, spec):
+        """Refuse what the engine has not or does not draw; while it cannot say, note it."""
+        for fault in self._stock(engine).faults(spec, model, notes):
             if self._models.sure(engine):
-                raise refusal(part, self._models[engine] or (), engine)
-            notes.append(_unchecked(part, engine))
+                raise fault.error()
+            notes.append(_unchecked(fault.field, fault.name, engine))
 
-    def _missing(self, engine: EngineName, wish: Draft | GenerationSpec) -> Sequence[Named]:
-        """Return the files named beside the model that the engine, as far as known, has not."""
-        can, known = self._engines[engine].engine.capabilities, self._models[engine] or ()
-        parts = [part for part in named(wish, can) if part.kind in can.lists]
-        model = usable(wish.model, "checkpoint", known) if parts and wish.model else None
-        if model is not None and model.whole:
-            return ()
-        return [part for part in parts if usable(part.name, part.kind, known) is None]
+    def _faults(self, engine: EngineName, wish: Draft | GenerationSpec) -> Sequence[Fault]:
+        """Return what, as far as known, stands against drawing a wish on an engine."""
+        stock = self._stock(engine)
+        model = usable(wish.model, "checkpoint", stock.known) if wish.model else None
+        return list(stock.faults(wish, model, []))
+
+    def _stock(self, engine: EngineName) -> Stock:
+        can = self._engines[engine].engine.capabilities
+        return Stock(engine, can, self._models[engine] or ())
 
 
-def _unchecked(part: Named, engine: EngineName) -> Shortfall:
-    """Return the note that nobody looked whether a file is there."""
-    wanted = f"whether it has {part.name!r}" if part.name else "what it has"
+def _unchecked(field: str, name: str, engine: EngineName) -> Shortfall:
+    """Return the note that nobody looked whether an engine has what a request names."""
+    wanted = f"whether it has {name!r}" if name else "what it has"
     detail = f"{engine} cannot say at present {wanted}, so that was not checked"
-    return Shortfall("model_unchecked", detail, part.field)
+    return Shortfall("model_unchecked", detail, field)

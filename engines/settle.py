@@ -35,13 +35,10 @@ def settled(
     """Return the spec of a draft; what cannot be honoured is added to the notes.
 
     Raises:
-        InvalidSpecError: the sampler is refused, the engine cannot use an input picture, a mask
-            has none, or the finished picture would be too large.
+        InvalidSpecError: the engine cannot use an input picture, a mask has none, or the finished
+            picture would be too large.
     """
     defaults = model.defaults
-    sampler = draft.sampler or defaults.sampler
-    if sampler in model.refused_samplers:
-        raise InvalidSpecError(f"{model.name} cannot be drawn with {sampler}", field="sampler")
     spec = GenerationSpec(
         prompt=draft.prompt,
         model=model.name,
@@ -50,7 +47,7 @@ def settled(
         steps=draft.steps or defaults.steps,
         cfg=defaults.cfg if draft.cfg is None else draft.cfg,
         seed=secrets.randbelow(SEED_LIMIT) if draft.seed is None else draft.seed,
-        sampler=sampler,
+        sampler=draft.sampler or defaults.sampler,
         negative_prompt=draft.negative_prompt or "",
         loras=draft.loras,
         controls=draft.controls,

@@ -22,13 +22,13 @@ from engines.base import (
     Picture,
     Progress,
     Turn,
-    stepping,
 )
 from engines.errors import EngineError, EngineTimeoutError, ModelNotFoundError
 from engines.http import ANSWER_SECONDS, Server
 from engines.inputs import Inputs
 from engines.patience import ServerPatience
 from engines.spec import GenerationSpec
+from engines.turns import stepping
 
 _FEATURES: Final = frozenset(Feature) - {Feature.REATTACH, Feature.RESUME}
 _MOST_CALLS: Final = 2  # that have a name: draw, draw again

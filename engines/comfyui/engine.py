@@ -18,7 +18,6 @@ from engines.base import (
     Picture,
     Progress,
     Turn,
-    stepping,
 )
 from engines.comfyui.canvas import IMAGE_METHODS
 from engines.comfyui.catalogue import Catalogue
@@ -31,6 +30,7 @@ from engines.errors import EngineError
 from engines.http import ANSWER_SECONDS, CONNECT_SECONDS, Server
 from engines.inputs import Inputs
 from engines.spec import GenerationSpec
+from engines.turns import stepping
 
 _log = logging.getLogger(__name__)
 

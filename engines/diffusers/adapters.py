@@ -28,7 +28,7 @@ class Adapters:
         """Make a checkpoint draw with exactly these LoRAs; one that is named twice acts twice.
 
         Raises:
-            InvalidSpecError: one is missing, broken, or made for another family.
+            InvalidSpecError: one is missing, broken, or does not fit.
         """
         if checkpoint.worn == loras:
             return
@@ -68,11 +68,6 @@ class Adapters:
         shelved = self._library.find(name, "lora", field="loras")
         if shelved.mark in checkpoint.adapters:
             return checkpoint.adapters[shelved.mark]
-        base = shelved.info.base
-        if base and checkpoint.base and base != checkpoint.base:
-            raise InvalidSpecError(
-                f"the LoRA {name} was made for {base}, not for {checkpoint.base}", field="loras"
-            )
         _make_room(checkpoint, pipeline, keep=keep)
         adapter = f"lora_{shelved.mark[:16]}"
         # New layers lie around the old ones; what was captured before knows nothing of them.

@@ -30,6 +30,7 @@ from engines.diffusers.mailbox import Died, Drawn, Mailbox
 from engines.diffusers.order import Order
 from engines.diffusers.png import encode_png
 from engines.diffusers.provenance import digests_of
+from engines.diffusers.recipes import SAMPLERS
 from engines.diffusers.settings import DiffusersSettings
 from engines.diffusers.thread import DrawingThread
 from engines.errors import EngineDownError
@@ -118,6 +119,7 @@ class DiffusersEngine:
             lists=EVERY_KIND,
             fetches=HUB_ID if self._settings.allow_hub else "",
             prompt_loras=True,
+            samplers=SAMPLERS,
         )
 
     async def generate(

@@ -34,17 +34,11 @@ class Guides:
         """Read the guides of a pass and load their networks.
 
         Raises:
-            InvalidSpecError: one is missing, broken, or made for another family.
+            InvalidSpecError: one is missing, broken, or does not fit.
         """
         guides = []
         for control in part.controls:
             shelved = self._library.find(control.model, "controlnet", field="controls")
-            if shelved.info.base and shelved.info.base != checkpoint.base:
-                raise InvalidSpecError(
-                    f"the ControlNet {control.model} was made for {shelved.info.base}, "
-                    f"not for {checkpoint.base}",
-                    field="controls",
-                )
             network = self._network(shelved, checkpoint, wanted=len(part.controls))
             _check_shape(network, checkpoint, control.model)
             picture = to_tensor(read_picture(inputs.read(control.image), *part.size))

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from engines.base import Shortfall, SizeBounds
+from engines.diffusers.kinds import Kind
 from engines.diffusers.library import Library, Shelved
-from engines.diffusers.samplers import RECIPES, no_sampler
+from engines.diffusers.recipes import SAMPLERS
 from engines.errors import InvalidSpecError
+from engines.fitting import goes_with, misfit, no_sampler, refused_sampler
 from engines.spec import LANCZOS, LATENT, Control, GenerationSpec, Lora
 
 GRID = 8
@@ -65,7 +67,7 @@ def make_plan(spec: GenerationSpec, library: Library) -> Plan:
     """
     model = library.find(spec.model)
     _check(spec, model)
-    _find_the_rest(spec, library)
+    _find_the_rest(spec, library, model)
     size = fit(spec.width, spec.height, model.info.bounds)
     shortfalls = [] if size == (spec.width, spec.height) else [_resized(spec, model, size)]
     first = Pass(
@@ -81,7 +83,6 @@ def make_plan(spec: GenerationSpec, library: Library) -> Plan:
     passes = [first]
     if spec.refiner is not None:
         refiner = library.find(spec.refiner.model, field="refiner")
-        _check_refiner(refiner, model)
         passes.append(
             Pass(refiner, size, spec.steps, "latents", first.strength, (spec.refiner.start, 1.0))
         )
@@ -119,33 +120,30 @@ def fit(width: int, height: int, bounds: SizeBounds) -> tuple[int, int]:
 
 
 def _check(spec: GenerationSpec, model: Shelved) -> None:
-    name = model.info.name
-    if spec.sampler not in RECIPES:
-        raise no_sampler(spec.sampler)
     if spec.sampler in model.info.refused_samplers:
-        raise InvalidSpecError(f"{name} cannot be drawn with {spec.sampler}", field="sampler")
+        raise refused_sampler(spec.sampler, model.info, SAMPLERS)
+    if not SAMPLERS.reads(spec.sampler):
+        raise no_sampler(spec.sampler, SAMPLERS, model.info.refused_samplers)
     if spec.mask is not None and spec.init_image is None:
         raise InvalidSpecError("a mask needs an init image", field="mask")
 
 
-def _find_the_rest(spec: GenerationSpec, library: Library) -> None:
+def _find_the_rest(spec: GenerationSpec, library: Library, model: Shelved) -> None:
     """Look for every other file that is named, before anything is loaded or drawn in vain."""
-    for lora in spec.loras:
-        library.find(lora.name, "lora", field="loras")
-    for control in spec.controls:
-        library.find(control.model, "controlnet", field="controls")
+    named: list[tuple[str, Kind, str]] = [
+        *((lora.name, "lora", "loras") for lora in spec.loras),
+        *((control.model, "controlnet", "controls") for control in spec.controls),
+    ]
+    if spec.refiner is not None:
+        named.append((spec.refiner.model, "checkpoint", "refiner"))
+    for name, kind, field in named:
+        other = library.find(name, kind, field=field).info
+        if not goes_with(other, model.info):
+            raise misfit(other, model.info, field=field)
     if spec.hires is not None and spec.hires.upscaler not in {LANCZOS, LATENT}:
         library.find(spec.hires.upscaler, "upscaler", field="hires")
     if spec.upscale is not None and spec.upscale.upscaler != LANCZOS:
         library.find(spec.upscale.upscaler, "upscaler", field="upscale")
-
-
-def _check_refiner(refiner: Shelved, model: Shelved) -> None:
-    if not (refiner.info.base.startswith("sdxl") == model.info.base.startswith("sdxl")):
-        raise InvalidSpecError(
-            f"{refiner.info.name} cannot refine {model.info.name}: their latents differ",
-            field="refiner",
-        )
 
 
 def _draws(part: Pass) -> bool:

@@ -1,81 +1,31 @@
-"""Our sampler names in diffusers' classes, and what a sampler remembers from step to step."""
+"""One pass of a sampler over one picture, and what it remembers from step to step."""
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import torch
 
 from engines.diffusers.brownian import SteadyNoise
+from engines.diffusers.recipes import BROWNIAN, RECIPES
 from engines.errors import InvalidSpecError
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """A diffusers scheduler class, its settings, and the attributes that change with each step."""
-
-    scheduler: str
-    settings: Mapping[str, Any]
-    memory: tuple[str, ...] = ()
-
-
-_BROWNIAN = "DPMSolverSDEScheduler"
-_DPM = MappingProxyType({"algorithm_type": "dpmsolver++", "solver_order": 2})
-
-RECIPES: Mapping[str, Recipe] = MappingProxyType(
-    {
-        "euler": Recipe("EulerDiscreteScheduler", {}),
-        "euler_a": Recipe("EulerAncestralDiscreteScheduler", {}),
-        "ddim": Recipe("DDIMScheduler", {}),
-        "dpmpp_2m": Recipe(
-            "DPMSolverMultistepScheduler", _DPM, ("model_outputs", "lower_order_nums")
-        ),
-        "dpmpp_2m_karras": Recipe(
-            "DPMSolverMultistepScheduler",
-            {**_DPM, "use_karras_sigmas": True},
-            ("model_outputs", "lower_order_nums"),
-        ),
-        "dpmpp_sde": Recipe(_BROWNIAN, {}, ("sample", "mid_point_sigma")),
-        "unipc": Recipe(
-            "UniPCMultistepScheduler",
-            {},
-            ("model_outputs", "timestep_list", "lower_order_nums", "last_sample", "this_order"),
-        ),
-        "lcm": Recipe("LCMScheduler", {}),
-        "heun": Recipe("HeunDiscreteScheduler", {}, ("prev_derivative", "dt", "sample")),
-    }
-)
 
 
 def make_scheduler(name: str, config: Mapping[str, Any], *, seed: int) -> Any:  # noqa: ANN401
     """Return diffusers' scheduler for one of our sampler names.
 
     Args:
-        name: Our name.
+        name: One of `RECIPES`.
         config: The model's own scheduler settings (noise schedule, prediction type).
         seed: Feeds the Brownian motion of the samplers that have one.
-
-    Raises:
-        InvalidSpecError: there is no sampler of that name.
     """
     import diffusers  # noqa: PLC0415
 
-    try:
-        recipe = RECIPES[name]
-    except KeyError:
-        raise no_sampler(name) from None
+    recipe = RECIPES[name]
     settings = dict(recipe.settings)
-    if recipe.scheduler == _BROWNIAN:
+    if recipe.scheduler == BROWNIAN:
         settings["noise_sampler_seed"] = seed
     return getattr(diffusers, recipe.scheduler).from_config(dict(config), **settings)
-
-
-def no_sampler(name: str) -> InvalidSpecError:
-    """Return the refusal of a name that is no sampler's."""
-    there = f"there is no sampler {name!r}; there are: {', '.join(RECIPES)}"
-    return InvalidSpecError(there, field="sampler")
 
 
 class SamplerRun:
@@ -102,7 +52,7 @@ class SamplerRun:
         self._recipe = RECIPES[name]
         try:
             # Timesteps stay on the CPU, so that reading one never waits for the GPU.
-            self._scheduler.set_timesteps(steps, device="cpu")
+            self._scheduler.set_timesteps(steps, device="cpu", **self._grid(steps))
         except ValueError as error:
             raise InvalidSpecError(f"{name}: {error}", field="steps") from error
         self._extra = (
@@ -110,7 +60,7 @@ class SamplerRun:
             if "generator" in inspect.signature(self._scheduler.step).parameters
             else {}
         )
-        if self._recipe.scheduler == _BROWNIAN:
+        if self._recipe.scheduler == BROWNIAN:
             self._scheduler.noise_sampler = SteadyNoise(
                 shape=shape, scheduler=self._scheduler, device=device
             )
@@ -118,6 +68,11 @@ class SamplerRun:
         self._device = device
         self.done = 0
         self._window(0, len(self._scheduler.timesteps))
+
+    def _grid(self, steps: int) -> Mapping[str, int]:
+        """Return what makes a sampler take more steps than it was distilled to choose from."""
+        usual = self._scheduler.config.get("original_inference_steps")
+        return {} if usual is None or steps <= usual else {"original_inference_steps": steps}
 
     @property
     def steps(self) -> int:

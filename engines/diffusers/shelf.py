@@ -67,7 +67,9 @@ def look_through(root: Path | None, built_in: Path) -> Sequence[Shelved]:
 
     What cannot be used has its error in `info.error`.
     """
-    found = [_shelve_folder(built_in)]
+    own = _shelve_folder(built_in)
+    # A family of its own: what was made for the large models fits none of its layers.
+    found = [replace(own, info=replace(own.info, base=own.info.name))]
     if root is not None and root.is_dir():
         found += _walk(root, seen=set())
     return _with_aliases(_with_vaes(_with_unique_names(found, root)))

@@ -16,7 +16,6 @@ from engines.base import (
     Picture,
     Progress,
     Turn,
-    stepping,
 )
 from engines.errors import BadPictureError, EngineError, EngineProtocolError, InvalidSpecError
 from engines.http import ANSWER_SECONDS, NotSentError, Server
@@ -33,6 +32,7 @@ from engines.invokeai.work import PATIENCE, Work
 from engines.outlast import outlast
 from engines.patience import ServerPatience
 from engines.spec import GenerationSpec
+from engines.turns import stepping
 from engines.verify import verify
 
 _log = logging.getLogger(__name__)

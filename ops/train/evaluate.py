@@ -13,7 +13,8 @@ from diffusers import StableDiffusionPipeline
 from torch import Tensor
 from torch.nn import functional
 
-from engines.diffusers.samplers import RECIPES, make_scheduler
+from engines.diffusers.recipes import RECIPES
+from engines.diffusers.samplers import make_scheduler
 from ops.train.exam import Paper, papers
 from ops.train.judge import SIDE, Judge, bend, load_judge
 from ops.train.measure import Palette, corners, measurable, middle

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from engines.diffusers import DiffusersEngine
 from engines.diffusers.library import BUILT_IN
-from engines.diffusers.samplers import RECIPES, make_scheduler
+from engines.diffusers.recipes import RECIPES
+from engines.diffusers.samplers import make_scheduler
 from engines.spec import GenerationSpec
 from tests.fakes.drawing import SPEC, distance, draw, pixels_of
 

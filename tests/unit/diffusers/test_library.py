@@ -24,7 +24,7 @@ def test_tiny_models_are_told_apart(library: Library) -> None:
     assert told["tiny-sdxl"] == ("checkpoint", "sdxl")
     assert told["tiny-control"] == ("controlnet", "sd15")
     assert told["bold"][0] == "lora"
-    assert told["mini"] == ("checkpoint", "sd15")
+    assert told["mini"] == ("checkpoint", "mini")
 
 
 def test_the_built_in_model_says_what_it_draws_well(library: Library) -> None:

@@ -191,18 +191,20 @@ async def test_a_model_that_is_trained_to_fill_draws_without_a_mask_too(
 
 
 async def test_a_controlnet_of_another_shape_is_refused(
-    engine: DiffusersEngine, photo: InputRef
+    engine: DiffusersEngine, photo: InputRef, shelf: Path
 ) -> None:
+    shutil.copytree(shelf / "tiny-control", shelf / "nameless")
+    (shelf / "nameless" / "kitty.json").write_text('{"base": ""}')
     spec = replace(SPEC, model="mini", width=128, height=128)
-    with pytest.raises(InvalidSpecError, match="tiny-control does not fit mini") as refused:
-        await draw(engine, replace(spec, controls=(Control("tiny-control", photo),)))
+    with pytest.raises(InvalidSpecError, match="nameless does not fit mini") as refused:
+        await draw(engine, replace(spec, controls=(Control("nameless", photo),)))
     assert refused.value.field == "controls"
 
 
 async def test_a_controlnet_for_another_family_is_refused(
     engine: DiffusersEngine, photo: InputRef
 ) -> None:
-    with pytest.raises(InvalidSpecError, match="made for sd15, not for sdxl"):
+    with pytest.raises(InvalidSpecError, match="made for sd15, but tiny-sdxl is of sdxl"):
         await draw(
             engine, replace(SPEC, model="tiny-sdxl", controls=(Control("tiny-control", photo),))
         )

@@ -14,7 +14,7 @@ import pytest
 
 from engines.base import Picture, Progress
 from engines.diffusers import DiffusersEngine
-from engines.diffusers.samplers import RECIPES
+from engines.diffusers.recipes import RECIPES
 from engines.spec import SPEC_JSON, GenerationSpec, Hires
 from tests.fakes.drawing import SPEC, draw
 from tests.fakes.turn import GateTurn

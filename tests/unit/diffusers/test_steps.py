@@ -1,9 +1,11 @@
 """What the step as quantum gives: parking, cancelling, going on."""
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from engines.diffusers import DiffusersEngine
 from engines.diffusers.session import Session
 from engines.errors import InvalidSpecError, ModelNotFoundError
 from tests.fakes.drawing import SPEC, distance, draw, pixels_of
+from tests.fakes.local import engine_in
 from tests.fakes.turn import GateTurn
 
 
@@ -139,8 +142,12 @@ async def test_an_unknown_model_is_refused_without_a_turn(engine: DiffusersEngin
 
 @pytest.mark.parametrize(
     ("model", "sampler", "words"),
-    [("tiny-sd15", "nobody", "there are: euler, euler_a"), ("mini", "pndm", "pndm")],
-    ids=["unknown", "refused"],
+    [
+        ("tiny-sd15", "nobody", "no sampler 'nobody'; there are: euler, euler_a"),
+        ("tiny-sd15", "pndm", "no sampler 'pndm'"),
+        ("mini", "pndm", "^mini cannot be drawn with pndm; there are: euler"),
+    ],
+    ids=["unknown", "nobody's", "refused"],
 )
 async def test_a_sampler_that_cannot_be_used_is_refused_without_a_turn(
     engine: DiffusersEngine, model: str, sampler: str, words: str
@@ -150,3 +157,16 @@ async def test_a_sampler_that_cannot_be_used_is_refused_without_a_turn(
         await draw(engine, replace(SPEC, model=model, sampler=sampler), turn)
     assert refused.value.field == "sampler"
     assert turn.entered == 0
+
+
+async def test_a_card_refuses_a_sampler_that_there_is(models_dir: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(models_dir / "tiny-sd15", tmp_path / "models" / "choosy")
+    (folder / "kitty.json").write_text('{"refused_samplers": ["heun"]}')
+    engine = engine_in(tmp_path, tmp_path / "models")
+    with pytest.raises(InvalidSpecError, match="choosy cannot be drawn with heun") as refused:
+        await draw(engine, replace(SPEC, model="choosy", sampler="heun"))
+    await engine.aclose()
+    assert refused.value.field == "sampler"
+    assert refused.value.detail.endswith(
+        "there are: euler, euler_a, ddim, dpmpp_2m, dpmpp_2m_karras, dpmpp_sde, unipc, lcm"
+    )

@@ -1,10 +1,14 @@
 """Who draws what: by engine, profile, model and default; and who takes over."""
 
+from dataclasses import replace
+
 import pytest
 
-from engines.base import EngineName, Feature, ModelInfo
+from engines.base import EngineName, Feature, ModelDefaults, ModelInfo, ModelKind
 from engines.config import Profile
 from engines.errors import InvalidSpecError, ModelNotFoundError
+from engines.models import Models
+from engines.samplers import Samplers
 from engines.spec import Draft, Hires, InputRef, Lora, Tiling, Upscale
 from tests.unit.engines.painters import BIG, BROKEN, SMALL, Painter, route
 
@@ -124,3 +128,65 @@ async def test_another_engine_takes_over_only_if_it_can_and_works() -> None:
     assert router.alternative(EngineName("a"), spec) == "b"
     router = await route(*engines, closed=frozenset("ac"))
     assert router.alternative(EngineName("a"), spec) is None
+
+
+XL, SD = ModelInfo("xl", base="sdxl"), ModelInfo("sd", base="sd15")
+GLOW = ModelInfo("glow", kind="lora", base="sdxl")
+FILES = frozenset[ModelKind]({"checkpoint", "lora"})
+EULER = Samplers(("euler",), {"euler", "dpmpp_2m_karras"}.__contains__)
+
+
+def able(name: str, *models: ModelInfo, samplers: Samplers | None = None) -> Painter:
+    """An engine that lists its LoRAs, and may say which samplers it has."""
+    painter = Painter(name, *models)
+    painter.capabilities = replace(painter.capabilities, lists=FILES, samplers=samplers)
+    return painter
+
+
+@pytest.mark.parametrize("model", [None, "sd", "sdxl_base"])
+async def test_a_file_must_fit_the_model_that_will_really_draw(model: str | None) -> None:
+    router = await route(able("a", SD, XL, GLOW))
+    with pytest.raises(InvalidSpecError, match="made for sdxl, but sd is of sd15") as refused:
+        router.settle(Draft("p", model=model, loras=(Lora("glow"),)))
+    assert refused.value.field == "loras.0.name"
+    assert router.settle(Draft("p", model="xl", loras=(Lora("glow"),))).spec.model == "xl"
+
+
+async def test_the_sampler_that_the_model_would_take_must_be_there_too() -> None:
+    odd = ModelInfo("odd", defaults=ModelDefaults(sampler="pndm"))
+    router = await route(able("a", SD, odd, samplers=EULER))
+    for draft in (Draft("p", sampler="pndm"), Draft("p", model="odd")):
+        with pytest.raises(InvalidSpecError, match="a has no sampler 'pndm'") as refused:
+            router.settle(draft)
+        assert refused.value.field == "sampler"
+    assert router.settle(Draft("p", model="odd", sampler="euler")).spec.sampler == "euler"
+
+
+async def test_an_engine_that_cannot_be_asked_refuses_no_sampler() -> None:
+    painter = able("a", SD, GLOW, samplers=EULER)
+    models = Models({painter.name: painter})
+    await models.refresh()
+    painter.gone = True
+    await models.refresh()
+    router = await route(painter, models=models)
+    settled = router.settle(Draft("p", sampler="pndm", loras=(Lora("glow"),)))
+    assert [(note.code, note.field) for note in settled.shortfalls] == [
+        ("model_unchecked", "sampler"),
+        ("model_unchecked", "loras.0.name"),
+    ]
+
+
+async def test_of_a_model_s_homes_the_one_where_all_fits_draws_it() -> None:
+    engines = (
+        able("a", ModelInfo("big", base="sd15"), GLOW, samplers=EULER),
+        able("b", ModelInfo("big", base="sdxl"), GLOW, samplers=EULER),
+        able("c", ModelInfo("big", base="sdxl"), GLOW),
+    )
+    router = await route(*engines)
+    assert router.settle(Draft("p", model="big")).engine == "a"
+    assert router.settle(Draft("p", model="big", loras=(Lora("glow"),))).engine == "b"
+    own = router.settle(Draft("p", model="big", sampler="theirs", loras=(Lora("glow"),)))
+    assert own.engine == "c"
+    assert router.alternative(own.engine, own.spec) is None
+    plain = router.settle(Draft("p", model="big", loras=(Lora("glow"),)))
+    assert router.alternative(plain.engine, plain.spec) == "c"
