@@ -59,14 +59,7 @@ def build_app(settings: Settings, parts: Resources) -> web.Application:
     models = Models({name: built.engine for name, built in parts.engines.items()})
     router, scheduler = _deciders(settings, parts, models=models, gpus=gpus)
     app = web.Application(
-        middlewares=[
-            *_tracing(settings),
-            gallery.readable,
-            translated,
-            *_cross(settings),
-            guard(settings),
-        ],
-        client_max_size=int(settings.max_body_mb * 2**20),
+        middlewares=_middlewares(settings), client_max_size=int(settings.max_body_mb * 2**20)
     )
     app[SETTINGS] = settings
     app[GPUS] = gpus
@@ -133,11 +126,12 @@ def _add_routes(app: web.Application) -> None:
     app.add_routes([web.get(f"/{app[SETTINGS].s3_bucket}/{{key:.+}}", images.from_bucket)])
 
 
-def _tracing(settings: Settings) -> list[Middleware]:
-    """Return the tracing middleware if anybody reads traces: a twelfth of a submit's time."""
-    return [traced] if settings.otel_exporter_otlp_endpoint else []
+def _middlewares(settings: Settings) -> list[Middleware]:
+    """Return what every request passes, from the outside in.
 
-
-def _cross(settings: Settings) -> list[Middleware]:
-    """Return what answers browsers' questions about other sites' pages, if any is let in."""
-    return [preflights(settings.allowed_origins)] if settings.allowed_origins else []
+    Traces cost a twelfth of a submit's time, so there are some only if anybody reads them; and
+    browsers' questions about pages of other sites are answered only if any page is let in.
+    """
+    tracing = [traced] if settings.otel_exporter_otlp_endpoint else []
+    cross = [preflights(settings.allowed_origins)] if settings.allowed_origins else []
+    return [*tracing, gallery.readable, translated, *cross, guard(settings)]
