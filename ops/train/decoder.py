@@ -28,6 +28,7 @@ from ops.train.report import (
     Scale,
     phase_arguments,
     phase_device,
+    seldom,
     settings_for,
     training_seconds,
 )
@@ -124,6 +125,7 @@ class Trial:
     codes: dict[str, Tensor]
 
 
+@seldom()
 @torch.no_grad()
 def _trial(guesser: Guesser, pool: Pool, latents: Latents) -> Trial:
     codes, device = latents.codes.float(), pool.pictures.device
@@ -136,6 +138,7 @@ def _trial(guesser: Guesser, pool: Pool, latents: Latents) -> Trial:
     return Trial(to_float(pool.pictures), {"plain": codes} | guesses)
 
 
+@seldom()
 @torch.no_grad()
 def _examine(vae: AutoencoderKL, trials: list[Trial], log: Log, event: str) -> list[Tensor]:
     """Log every trial's fidelity; return the pictures of its noisiest guesses."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ops.train.autoencoder import UNFINISHED
 from ops.train.pool import Drawing, Pool, to_float
-from ops.train.report import Log, Scale
+from ops.train.report import Log, Scale, seldom
 from ops.train.scene import draw_lesson
 
 
@@ -45,6 +45,7 @@ class Latents:
     tokens: Tensor
 
 
+@seldom()
 @torch.no_grad()
 def encode_pool(vae: AutoencoderKL, pool: Pool, precision: torch.dtype) -> Latents:
     """Encode a pool's pictures; ``vae`` computes in the given precision."""
@@ -75,12 +76,9 @@ def prepare(
         pools = [drawing.pool(i, device) for i in range(len(sizes))]
     log.say("rendered", sizes=sizes)
     vae = _finished(vae_folder).to(device, scale.precision).eval()
-    # Each size is encoded once: a search for the fastest kernel costs more than it saves.
-    torch.backends.cudnn.benchmark = False
     latents = []
     while pools:
         latents.append(encode_pool(vae, pools.pop(0), scale.precision))
-    torch.backends.cudnn.benchmark = device.type == "cuda"
     log.say("encoded")
     return latents
 
