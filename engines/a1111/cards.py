@@ -30,6 +30,7 @@ def _checkpoint(checkpoint: Checkpoint, loaded: str) -> ModelInfo:
     card = ModelInfo(
         name=checkpoint.name,
         base="sdxl" if large else "",
+        guessed=large,
         aliases=checkpoint.aliases,
         digest=checkpoint.sha256,
         loaded=loaded in (checkpoint.title, checkpoint.name),

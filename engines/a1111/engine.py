@@ -10,6 +10,7 @@ from engines.a1111.cards import model_cards
 from engines.a1111.client import Client
 from engines.a1111.drawing import Drawing
 from engines.a1111.flight import PATIENCE, Tower
+from engines.a1111.methods import samplers_of
 from engines.a1111.payloads import Plan, plan
 from engines.a1111.stock import Stock
 from engines.base import (
@@ -75,6 +76,7 @@ class A1111Engine:
             features=frozenset(features),
             lists=EVERY_KIND,
             resamplers=frozenset({"lanczos", *modes, *(mode.casefold() for mode in modes)}),
+            samplers=None if stock is None else samplers_of(stock),
         )
 
     async def generate(

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from engines.a1111.stock import Stock
 from engines.errors import InvalidSpecError
+from engines.samplers import Samplers
 
 AUTOMATIC: Final = "Automatic"
 
@@ -49,6 +50,19 @@ def find_method(wanted: str, stock: Stock) -> Method:
         )
     karras = f"{ours.sampler} Karras" if ours.scheduler == "Karras" else ours.sampler
     return Method(_required("sampler", karras, stock.samplers), "")
+
+
+def samplers_of(stock: Stock) -> Samplers:
+    """Return what a server draws with: our names for it, then its own."""
+
+    def reads(name: str) -> bool:
+        try:
+            find_method(name, stock)
+        except InvalidSpecError:
+            return False
+        return True
+
+    return Samplers((*(name for name in METHODS if reads(name)), *stock.samplers), reads)
 
 
 def _own(wanted: str, stock: Stock) -> Method:

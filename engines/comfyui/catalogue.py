@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from engines.base import ModelDefaults, ModelInfo
 from engines.comfyui.client import Client
@@ -30,12 +30,22 @@ _DEFAULTS: Final = {"sdxl": ModelDefaults(width=1024, height=1024)}
 _AT_ONCE: Final = 8
 
 
+class Family(NamedTuple):
+    """What a checkpoint is of, empty when unknown, and whether its name alone says so."""
+
+    base: str
+    guessed: bool
+
+
+_UNKNOWN: Final = Family("", guessed=False)
+
+
 class Catalogue:
     """Lists model files; each header is looked at once."""
 
     def __init__(self, *, client: Client) -> None:
         self._client = client
-        self._bases: dict[str, str] = {}
+        self._families: dict[str, Family] = {}
 
     async def models(self) -> list[ModelInfo]:
         """List the files of every kind.
@@ -51,13 +61,14 @@ class Catalogue:
     def _infos(self, kind: Kind, files: Sequence[str]) -> Iterable[ModelInfo]:
         shared = Counter(alias for file in files for alias in aliases_of(file))
         for file in dict.fromkeys(files):
-            base = self._bases.get(file, "") if kind == "checkpoint" else ""
+            family = self._families.get(file, _UNKNOWN) if kind == "checkpoint" else _UNKNOWN
             yield ModelInfo(
                 name=file,
                 kind=kind,
-                base=base,
+                base=family.base,
+                guessed=family.guessed,
                 aliases=tuple(alias for alias in aliases_of(file) if shared[alias] == 1),
-                defaults=_DEFAULTS.get(base, ModelDefaults()),
+                defaults=_DEFAULTS.get(family.base, ModelDefaults()),
             )
 
     async def _look_at(self, files: Sequence[str]) -> None:
@@ -66,19 +77,19 @@ class Catalogue:
         async def look(file: str) -> None:
             async with limit:
                 header = await self._client.header("checkpoints", file)
-            self._bases[file] = _base_of(file, header)
+            self._families[file] = _family_of(file, header)
 
-        await asyncio.gather(*(look(file) for file in files if file not in self._bases))
+        await asyncio.gather(*(look(file) for file in files if file not in self._families))
 
 
-def _base_of(file: str, header: Mapping[str, object]) -> str:
+def _family_of(file: str, header: Mapping[str, object]) -> Family:
     """Return the family that a header names, else the one that the file's own name gives away."""
     said = " ".join(
         str(header.get(key, ""))
         for key in ("modelspec.architecture", "ss_base_model_version", "ss_sd_model_name")
     )
-    for words in (said, file):
+    for words, guessed in ((said, False), (file, True)):
         for part, base in _BASES:
             if part in words.casefold():
-                return base
-    return ""
+                return Family(base, guessed)
+    return _UNKNOWN

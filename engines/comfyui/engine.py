@@ -98,6 +98,8 @@ class ComfyUiEngine:
         """List checkpoints, adapters and workflows; first what draws when nothing is named."""
         workflows = await asyncio.to_thread(self._shelf.models)
         files = await self._catalogue.models()
+        samplers = await self._resolver.samplers()
+        self.capabilities = replace(self.capabilities, samplers=samplers)
         if self._shelf.workflow:
             return [*workflows, *(replace(file, whole=True) for file in files)]
         return [*files, *workflows]

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
 from engines.errors import InvalidSpecError, ModelNotFoundError
+from engines.samplers import Samplers
 
 _SHOWN = 8
 _KARRAS = "_karras"
@@ -53,6 +54,21 @@ def find_method(wanted: str, samplers: Sequence[str], schedulers: Sequence[str])
                 f"the server does not draw with {name!r}{_nearest(name, names)}", field="sampler"
             )
     return method
+
+
+def samplers_of(samplers: Sequence[str], schedulers: Sequence[str]) -> Samplers:
+    """Return what a server draws with: our names for it, then its own."""
+
+    def reads(name: str) -> bool:
+        try:
+            find_method(name, samplers, schedulers)
+        except InvalidSpecError:
+            return False
+        return True
+
+    ours = [name for name in METHODS if reads(name)]
+    theirs = [name for name in samplers if name not in ours]
+    return Samplers((*ours, *theirs), reads)
 
 
 def find_file(wanted: str, files: Sequence[str], *, what: str, field: str) -> str:

@@ -1,17 +1,18 @@
 """Finds out what the server calls the things that a spec names, and brings its pictures there."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from engines.comfyui.binding import Role
 from engines.comfyui.canvas import IMAGE_METHODS, Names
 from engines.comfyui.client import FOLDER, Client
-from engines.comfyui.naming import Method, find_file, find_method
+from engines.comfyui.naming import Method, find_file, find_method, samplers_of
 from engines.comfyui.sketch import class_of
 from engines.comfyui.template import PREFIX, Template
 from engines.errors import ModelNotFoundError
 from engines.inputs import Inputs
+from engines.samplers import Samplers
 from engines.spec import LATENT, GenerationSpec, InputRef, Lora
 
 _ENDINGS: Final = ((b"\x89PNG", "png"), (b"\xff\xd8", "jpg"), (b"RIFF", "webp"))
@@ -64,9 +65,20 @@ class Resolver:
             images=await self._images(spec),
         )
 
+    async def samplers(self) -> Samplers:
+        """Ask what the server draws with.
+
+        Raises:
+            LostError: the server could not be asked, or has another node of that name.
+        """
+        return samplers_of(*await self._methods())
+
     async def _method(self, sampler: str) -> Method:
+        return find_method(sampler, *await self._methods())
+
+    async def _methods(self) -> tuple[Sequence[str], Sequence[str]]:
         samplers, schedulers = await self._client.options("KSampler", "sampler_name", "scheduler")
-        return find_method(sampler, samplers, schedulers)
+        return samplers, schedulers
 
     async def _checkpoint(self, model: str, field: str) -> str:
         files = await self._client.files("checkpoints")

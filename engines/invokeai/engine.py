@@ -22,10 +22,11 @@ from engines.http import ANSWER_SECONDS, NotSentError, Server
 from engines.inputs import Inputs
 from engines.invokeai.client import Client
 from engines.invokeai.feed import Socket
-from engines.invokeai.order import Order, settle
+from engines.invokeai.order import REFINES, Order, settle
 from engines.invokeai.parts import RESAMPLERS, Plan
 from engines.invokeai.recipe import plan
 from engines.invokeai.records import describe_all
+from engines.invokeai.samplers import samplers_of
 from engines.invokeai.schema import Schema, needs, needs_of, read_schema
 from engines.invokeai.uploads import filled
 from engines.invokeai.work import PATIENCE, Work
@@ -70,6 +71,7 @@ class InvokeAiEngine:
             lists=EVERY_KIND,
             resamplers=RESAMPLERS,
             prompt_loras=True,
+            refines=REFINES,
         )
         self._inputs = inputs
         self._board = board
@@ -150,7 +152,11 @@ class InvokeAiEngine:
             self._schema = read_schema(await self._client.openapi())
             self._version = version
             able = (f for f, used in needs_of().items() if not self._schema.missing(used))
-            self.capabilities = replace(self.capabilities, features=_ALWAYS.union(able))
+            self.capabilities = replace(
+                self.capabilities,
+                features=_ALWAYS.union(able),
+                samplers=samplers_of(self._schema.schedulers),
+            )
         return self._schema
 
     async def _settle(self, spec: GenerationSpec, work: Work) -> Order:

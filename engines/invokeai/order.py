@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from engines.base import Shortfall
 from engines.errors import InvalidSpecError, ModelNotFoundError
@@ -10,6 +11,9 @@ from engines.invokeai.prompts import read_prompts
 from engines.invokeai.records import Record, find, require_base, require_drawn
 from engines.invokeai.samplers import find_scheduler
 from engines.spec import LATENT, GenerationSpec, Lora
+
+REFINES: Final = frozenset({("sdxl", "sdxl-refiner")})
+"""What our graphs refine, and with what."""
 
 _UPSCALER = "spandrel_image_to_image"
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Final, get_args
 
 from engines.errors import InvalidSpecError
+from engines.samplers import Samplers
 from engines.spec import Sampler
 
 SCHEDULERS: Final[Mapping[Sampler, str]] = {
@@ -42,3 +43,18 @@ def find_scheduler(sampler: str, known: Collection[str]) -> str:
         f"the server does not draw with {sampler!r}; it has {', '.join(sorted(known))}",
         field="sampler",
     )
+
+
+def samplers_of(known: Collection[str]) -> Samplers | None:
+    """Return what a server draws with, by our names where there are such; None if it names none."""
+
+    def reads(name: str) -> bool:
+        try:
+            find_scheduler(name, known)
+        except InvalidSpecError:
+            return False
+        return True
+
+    ours = (name for name in SCHEDULERS if reads(name))
+    theirs = (name for name in sorted(known) if name not in SAMPLERS)
+    return Samplers((*ours, *theirs), reads) if known else None

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from engines.base import ModelKind
-from engines.errors import ModelNotFoundError
+from engines.errors import InvalidSpecError, ModelNotFoundError
 from engines.names import usable
 from engines.spec import GenerationSpec, Hires, Lora, Refiner, Upscale
 from tests.contract.engines import BENCHES, Bench
@@ -78,3 +78,21 @@ async def test_its_own_resamplers_need_no_file(bench: Bench) -> None:
         spec = replace(bench.spec, hires=Hires(upscaler=name))
         picture, _ = await draw(bench.engine, spec)
         assert (picture.width, picture.height) == spec.output_size
+
+
+async def test_it_reads_the_samplers_that_it_says_it_reads(bench: Bench) -> None:
+    await bench.engine.probe()
+    await bench.engine.models()
+    samplers = bench.engine.capabilities.samplers
+    assert samplers is not None
+    assert samplers.names[:2] == ("euler", "euler_a")
+    assert len(set(samplers.names)) == len(samplers.names)
+    for name in (*samplers.names[:3], samplers.names[-1]):
+        assert samplers.reads(name)
+        picture, _ = await draw(bench.engine, replace(bench.spec, sampler=name))
+        assert picture.shortfalls == ()
+    for name in ("nobody", "euler/nobody", "nobody_karras", "Nobody Karras"):
+        assert not samplers.reads(name)
+        with pytest.raises(InvalidSpecError) as refused:
+            await draw(bench.engine, replace(bench.spec, sampler=name))
+        assert refused.value.field == "sampler"

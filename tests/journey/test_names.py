@@ -144,6 +144,16 @@ async def test_a_server_is_believed(
     assert words in detail
 
 
+async def test_a_server_s_samplers_are_known(client: Client) -> None:
+    asked = {"prompt": "a cat", "engine": "comfyui", "model": "tiny", "sampler": "euler_b"}
+    status, problem = await client.json("POST", "/api/images/generate", json=asked)
+    assert (status, problem["code"], problem["field"]) == (422, "invalid_spec", "sampler")
+    assert problem["detail"].startswith("comfyui has no sampler 'euler_b'; near it: euler_a, ")
+    assert "there are: euler, euler_a, ddim, " in problem["detail"]
+    job = await client.draw(**(asked | {"sampler": "euler_ancestral/karras"}))
+    assert (job["state"], job["warnings"]) == ("succeeded", [])
+
+
 async def test_a_server_finds_what_it_listed(client: Client, server: FakeComfyUi) -> None:
     server.shelf.folders["loras"].append("styles\\Late.safetensors")
     body = {
@@ -159,11 +169,14 @@ async def test_a_server_finds_what_it_listed(client: Client, server: FakeComfyUi
 
 async def test_a_server_that_is_away_is_not_spoken_for(client: Client, server: FakeComfyUi) -> None:
     await server.stop()
-    asked = await client.submit(engine="comfyui", model="tiny", loras=[{"name": "nobody"}])
+    body = {"sampler": "neither", "loras": [{"name": "nobody"}]}
+    asked = await client.submit(engine="comfyui", model="tiny", **body)
     assert [(w["code"], w["field"]) for w in asked["warnings"]] == [
-        ("model_unchecked", "loras.0.name")
+        ("model_unchecked", "sampler"),
+        ("model_unchecked", "loras.0.name"),
     ]
-    assert "'nobody'" in asked["warnings"][0]["detail"]
+    assert "'neither'" in asked["warnings"][0]["detail"]
+    assert "'nobody'" in asked["warnings"][1]["detail"]
     job = await client.json("DELETE", f"/api/images/jobs/{asked['job_id']}")
     assert job[1]["state"] == "cancelled"
 

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from engines.a1111.cards import model_cards
-from engines.a1111.methods import METHODS, Method, find_method
+from engines.a1111.methods import METHODS, Method, find_method, samplers_of
 from engines.a1111.stock import (
     Adapter,
     Checkpoint,
@@ -88,6 +88,23 @@ def test_a_schedule_that_the_server_lacks_is_refused() -> None:
     bare = replace(STOCK, schedulers={"Automatic": (), "Uniform": ()})
     with pytest.raises(InvalidSpecError, match="no scheduler 'Karras'; it has Automatic, Uniform"):
         find_method("dpmpp_2m_karras", bare)
+
+
+def test_what_is_read_is_listed_in_our_words_first() -> None:
+    samplers = samplers_of(STOCK)
+    ours = ("euler", "euler_a", "dpmpp_2m", "dpmpp_2m_karras", "unipc")
+    assert samplers.names == (*ours, "DPM++ 2M", "Euler a", "Euler", "UniPC")
+    assert samplers.reads("dpm++ 2m sgm uniform")
+    assert not samplers.reads("heun")
+    old = samplers_of(OLD)
+    assert old.names == ("dpmpp_2m", "dpmpp_2m_karras", "DPM++ 2M", "DPM++ 2M Karras")
+
+
+def test_a_family_that_a_name_gives_away_is_a_guess() -> None:
+    named = replace(STOCK, checkpoints=(Checkpoint(title="a", name="juggernautXL"),))
+    [card] = [card for card in model_cards(named) if card.kind == "checkpoint"]
+    assert (card.base, card.guessed, card.defaults.width) == ("sdxl", True, 1024)
+    assert not any(card.guessed for card in model_cards(STOCK))
 
 
 def test_every_sampler_of_ours_has_a_translation() -> None:

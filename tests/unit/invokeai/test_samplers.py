@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from engines.errors import InvalidSpecError
-from engines.invokeai.samplers import SAMPLERS, SCHEDULERS, find_scheduler
+from engines.invokeai.samplers import SAMPLERS, SCHEDULERS, find_scheduler, samplers_of
 from engines.spec import Sampler
 from tests.fakes.invokeai_graphs import RECORDED
 
@@ -35,3 +35,15 @@ def test_an_unknown_one_is_refused_with_those_there_are(sampler: str) -> None:
     with pytest.raises(InvalidSpecError, match="tcd") as caught:
         find_scheduler(sampler, KNOWN)
     assert caught.value.field == "sampler"
+
+
+def test_what_is_read_is_listed_in_our_words_first() -> None:
+    samplers = samplers_of(frozenset({"euler", "dpmpp_2m_k", "er_sde", "deis_k", "tcd"}))
+    assert samplers is not None
+    assert samplers.names == ("euler", "dpmpp_2m_karras", "deis_k", "er_sde", "tcd")
+    assert samplers.reads("deis_karras")
+    assert not samplers.reads("heun")
+
+
+def test_a_server_that_names_none_is_not_spoken_for() -> None:
+    assert samplers_of(frozenset()) is None
