@@ -31,6 +31,7 @@ async def started(
     """Run it; it is not left behind."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "service.cli.first_run", *words),
+        stdin=asyncio.subprocess.PIPE,
         env=environment(data, **settings),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
@@ -165,3 +166,16 @@ async def test_a_service_that_runs_already_is_used_and_left_alone(tmp_path: Path
             assert picture.format == "PNG"
         assert b"runs already" in err
         assert await is_up(int(port))
+
+
+async def test_ctrl_c_before_anything_is_imported_says_nothing(tmp_path: Path) -> None:
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    (slow / "dotenv.py").write_text("print('importing', flush=True)\ninput()\n")
+    settings = {"PYTHONPATH": f"{slow}:{ROOT}"}
+    async with started(tmp_path / "data", **settings) as process:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"importing\n"
+        process.send_signal(signal.SIGINT)
+        out, err = await process.communicate()
+    assert (process.returncode, out, err) == (130, b"", b"")
