@@ -19,7 +19,7 @@ from torch import Tensor
 from transformers import CLIPTextModel
 
 from ops.train.descent import Descent, clock, slope
-from ops.train.fidelity import decibels, picture_loss, sharpness
+from ops.train.fidelity import decibels, picture_loss, sharpness, strength_loss
 from ops.train.latents import Latents, encode_pool
 from ops.train.pool import Drawing, Pool, to_float
 from ops.train.report import (
@@ -112,7 +112,8 @@ def loss_of(
         times = falling_times(count - plain, device)
         guesses = guesser.guess(codes[plain:], tokens[plain:], times)
         decoded = decode(vae, torch.cat([codes[:plain], guesses]))
-        return picture_loss(to_float(pool.pictures[chosen]), decoded)
+        pictures = to_float(pool.pictures[chosen])
+        return picture_loss(pictures, decoded) + strength_loss(pictures, decoded)
 
     return loss
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from engines.mini import MODEL_DIR
 from ops.train.decoder import Guesser, decode, falling_times, loss_of
 from ops.train.descent import Descent
-from ops.train.fidelity import decibels, picture_loss, sharpness
+from ops.train.fidelity import decibels, picture_loss, sharpness, strength_loss
 from ops.train.latents import Latents, encode_pool
 from ops.train.pool import Drawing, Pool, to_float
 from ops.train.scene import draw_lesson
@@ -98,3 +98,15 @@ def test_blur_costs_decibels_and_sharpness() -> None:
     # A uniform error of a tenth of the range of two is 20 decibels under it.
     assert decibels(pictures, pictures + 0.2) == pytest.approx(20, abs=0.01)
     assert decibels(pictures, blurred) < decibels(pictures, pictures + 0.01)
+
+
+def test_an_edge_a_pixel_off_is_as_strong_and_a_blurred_one_is_not() -> None:
+    torch.manual_seed(1)
+    edge = torch.where(torch.arange(32) < 16, -0.5, 0.5).expand(1, 3, 32, 32)
+    moved = edge.roll(1, -1)
+    moved[..., 0] = -0.5
+    blurred = (edge.roll(4, -1) + edge.roll(-4, -1)) / 2
+    noisy = edge + 0.1 * torch.randn_like(edge)
+    assert strength_loss(edge, moved) < 0.6 * strength_loss(edge, blurred)
+    assert strength_loss(edge, noisy) > strength_loss(edge, moved)
+    assert strength_loss(edge, edge) == 0
