@@ -130,9 +130,8 @@ class DiffusersEngine:
         Raises:
             EngineError: the picture could not be drawn.
         """
-        if self._library.lacks(spec.model):
-            async with self._fetching:
-                await asyncio.to_thread(self._library.fetch, spec.model)
+        async for progress in self._fetched(spec):
+            yield progress
         spec = without_tags(spec)
         order = Order(number=next(self._numbers), spec=spec, turn=turn, mailbox=Mailbox())
         thread = self._started()
@@ -149,6 +148,15 @@ class DiffusersEngine:
         if isinstance(news, Died):
             raise news.error
         yield await asyncio.to_thread(self._finish, spec, news)
+
+    async def _fetched(self, spec: GenerationSpec) -> AsyncGenerator[Progress]:
+        """Fetch what is not here of the models; it holds no turn, so others draw meanwhile."""
+        names = (spec.model, spec.refiner.model) if spec.refiner else (spec.model,)
+        for name in names if self._settings.allow_hub else ():
+            if await asyncio.to_thread(self._library.lacks, name):
+                yield Progress("loading", steps=spec.steps)
+                async with self._fetching:
+                    await asyncio.to_thread(self._library.fetch, name)
 
     async def models(self) -> Sequence[ModelInfo]:
         """List what lies in the models folder, broken files with their error."""

@@ -9,6 +9,8 @@ from engines.diffusers.headers import BrokenFileError, read_header
 from engines.diffusers.kinds import Nature
 
 _PICKLES = (".bin", ".pt", ".ckpt", ".pth")
+_LATENTS = {"latent_channels": 4, "scaling_factor": 0.18215}
+"""What an autoencoder's latents are known by, and what diffusers takes where nothing is said."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -24,6 +26,20 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise BrokenFileError(f"{path.name} is no JSON object")
     return content
+
+
+def other_latents(vae: Path, *, like: Path) -> str:
+    """Say in which way an autoencoder's latents differ from another's; empty where they do not.
+
+    Raises:
+        BrokenFileError: a folder does not describe its autoencoder.
+    """
+    own, others = read_json(vae / "config.json"), read_json(like / "config.json")
+    for name, preset in _LATENTS.items():
+        has, expected = own.get(name, preset), others.get(name, preset)
+        if has != expected:
+            return f"was made for other latents: its {name} is {has}, not {expected}"
+    return ""
 
 
 def is_model_folder(folder: Path) -> bool:

@@ -1,16 +1,22 @@
-"""Downloads a model from the Hugging Face hub, where the operator has allowed it."""
+"""Downloads from the Hugging Face hub, where the operator has allowed it."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Final
 
-from engines.errors import EngineDownError
+from engines.diffusers.borrowing import SOURCES, is_whole, kept_folder
+from engines.diffusers.headers import in_short
+from engines.errors import EngineDownError, InvalidSpecError
 
 HUB_ID: Final = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
 """What the name of a model there looks like: `owner/model`."""
 
 _WANTED = ("*.json", "*.txt", "*.safetensors")
 """Never pickle files."""
+
+_LENT = ("model_index.json", "*/*config.json", "tokenizer*/*.json", "tokenizer*/*.txt")
+"""Tokenizers and shapes, no weights."""
 
 
 def is_hub_id(name: str) -> bool:
@@ -32,4 +38,32 @@ def download(name: str, models_dir: Path) -> Path:
     except Exception as error:
         # The hub's errors have no common base; all of them mean that the model is not here.
         raise EngineDownError(f"{name} could not be downloaded: {error}") from error
+    return folder
+
+
+def download_family(base: str, models_dir: Path) -> Path:
+    """Download the tokenizers and shapes of a family; blocks for as long as that takes.
+
+    They come into a folder of another name, so that one that was broken off is not taken for
+    whole.
+
+    Raises:
+        InvalidSpecError: the hub does not answer or has not all of them.
+    """
+    import huggingface_hub  # noqa: PLC0415
+
+    folder = kept_folder(base, models_dir)
+    part = folder.with_name(f"{base}.part")
+    try:
+        huggingface_hub.snapshot_download(SOURCES[base], local_dir=part, allow_patterns=list(_LENT))
+    except Exception as error:
+        # Whoever has no such file draws on, so it is not the engine that is down.
+        detail = f"{SOURCES[base]}, which lends {base} its tokenizer, could not be downloaded"
+        raise InvalidSpecError(f"{detail}: {in_short(error)}", field="model") from error
+    if is_whole(part) and not is_whole(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
+    if not is_whole(folder):
+        detail = f"{SOURCES[base]} did not give all that single files of {base} need"
+        raise InvalidSpecError(detail, field="model")
     return folder

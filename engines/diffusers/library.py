@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from engines.diffusers.borrowing import SOURCES, borrows, lender, with_lenders
 from engines.diffusers.cards import IN_FOLDER
 from engines.diffusers.digests import Digests
-from engines.diffusers.hub import download, is_hub_id
+from engines.diffusers.hub import download, download_family, is_hub_id
 from engines.diffusers.kinds import Kind
-from engines.diffusers.shelf import Shelved, look_through, pick
+from engines.diffusers.shelf import Shelved, look_through, pick, with_aliases
 from engines.errors import InvalidSpecError, ModelNotFoundError
 
 __all__ = ["BUILT_IN", "Library", "Shelved"]
@@ -32,9 +33,15 @@ class Library:
 
     def scan(self) -> Sequence[Shelved]:
         """Look through the models folder again; broken files are listed with their error."""
+        found = with_lenders(
+            look_through(self._models_dir, BUILT_IN),
+            built_in=BUILT_IN,
+            models_dir=self._models_dir,
+            allow_hub=self.allow_hub,
+        )
         shelf = tuple(
             replace(one, info=replace(one.info, digest=self._digests.known(one.files)))
-            for one in look_through(self._models_dir, BUILT_IN)
+            for one in with_aliases(found)
         )
         with self._lock:
             self._shelf = shelf
@@ -61,33 +68,39 @@ class Library:
         found = pick(self._shelf or self.scan(), name, kind)
         return found if found is not None and not found.info.error else None
 
-    def pattern(self, base: str) -> Shelved | None:
-        """Return a model folder of a family, whose tokenizer and shapes single files share."""
-        for one in self._shelf or self.scan():
-            whole = one.info.kind == "checkpoint" and one.path.is_dir() and not one.info.error
-            if whole and one.info.base == base and one.path != BUILT_IN:
-                return one
-        return None
+    def lender(self, base: str) -> Path | None:
+        """Return a folder of a family, whose tokenizers and shapes its single files share."""
+        shelf = self._shelf or self.scan()
+        return lender(base, shelf, built_in=BUILT_IN, models_dir=self._models_dir)
 
     def lacks(self, name: str) -> bool:
-        """Say whether a model has to be looked for on the hub, as far as was seen last."""
-        if not self.allow_hub or self._models_dir is None or not is_hub_id(name):
+        """Say whether a model has to be looked for on the hub, or what a single file borrows."""
+        if not self.allow_hub or self._models_dir is None:
             return False
-        return pick(self._shelf, name, "checkpoint") is None
+        found = pick(self._shelf or self.scan(), name, "checkpoint")
+        return is_hub_id(name) if found is None else self._is_poor(found)
 
     def fetch(self, name: str) -> None:
-        """Download a model that the library lacks, unless it has come meanwhile.
+        """Download what the library lacks of a model, unless it has come meanwhile.
 
         Raises:
             EngineDownError: the hub does not answer or has no such model.
+            InvalidSpecError: the hub does not give what a single file borrows.
         """
         if self._models_dir is None or not self.lacks(name):
             return
-        if pick(self.scan(), name, "checkpoint"):
-            return
-        folder = download(name, self._models_dir)
-        (folder / IN_FOLDER).write_text(json.dumps({"aliases": [name]}))
+        found = pick(self.scan(), name, "checkpoint")
+        if found is None:
+            folder = download(name, self._models_dir)
+            (folder / IN_FOLDER).write_text(json.dumps({"aliases": [name]}))
+        elif self._is_poor(found):
+            download_family(found.info.base, self._models_dir)
         self.scan()
+
+    def _is_poor(self, found: Shelved) -> bool:
+        """Say whether a model is a single file whose family is not there but on the hub."""
+        base = found.info.base
+        return borrows(found) and base in SOURCES and self.lender(base) is None
 
     def digest(self, model: Shelved) -> str:
         """Return the SHA-256 of a model; the first time it reads the whole file."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from engines.diffusers.checkpoint import Checkpoint
+from engines.diffusers.folders import other_latents
 from engines.diffusers.headers import BrokenFileError, Header, in_short, read_header
 from engines.diffusers.library import Shelved
 
@@ -84,15 +85,9 @@ def load_vae(vae: Shelved, *, like: Path, dtype: torch.dtype) -> Any:  # noqa: A
 
     if not vae.path.is_dir():
         return from_file(AutoencoderKL, vae.path, like, dtype)
-    replaced, network = AutoencoderKL.load_config(like), from_folder(AutoencoderKL, vae.path, dtype)
-    for name, preset in (("latent_channels", 4), ("scaling_factor", 0.18215)):
-        expected = replaced.get(name, preset)
-        if network.config[name] != expected:
-            raise BrokenFileError(
-                f"{vae.info.name} was made for other latents: its {name} is "
-                f"{network.config[name]}, not {expected}"
-            )
-    return network
+    if odd := other_latents(vae.path, like=like):
+        raise BrokenFileError(f"{vae.info.name} {odd}")
+    return from_folder(AutoencoderKL, vae.path, dtype)
 
 
 def load_controlnet(control: Shelved, checkpoint: Checkpoint) -> Any:  # noqa: ANN401

@@ -10,10 +10,16 @@ from types import MappingProxyType
 from engines.base import ModelDefaults, ModelInfo, SizeBounds
 from engines.diffusers.cards import Card, read_card
 from engines.diffusers.digests import signature
-from engines.diffusers.folders import is_model_folder, tell_folder, weight_files
+from engines.diffusers.folders import (
+    is_model_folder,
+    other_latents,
+    tell_folder,
+    weight_files,
+)
 from engines.diffusers.headers import BrokenFileError, read_header
 from engines.diffusers.kinds import Kind, Nature, tell_nature
 from engines.diffusers.names import family_aliases
+from engines.fitting import goes_with
 from engines.names import meant
 
 _REMEMBERED = 4096
@@ -65,14 +71,14 @@ class Shelved:
 def look_through(root: Path | None, built_in: Path) -> Sequence[Shelved]:
     """Return the built-in model and all that lies in a models folder, each under its own name.
 
-    What cannot be used has its error in `info.error`.
+    What cannot be used has its error in `info.error`. KITTY's names are not given yet.
     """
     own = _shelve_folder(built_in)
     # A family of its own: what was made for the large models fits none of its layers.
     found = [replace(own, info=replace(own.info, base=own.info.name))]
     if root is not None and root.is_dir():
         found += _walk(root, seen=set())
-    return _with_aliases(_with_vaes(_with_unique_names(found, root)))
+    return _with_vaes(_with_unique_names(found, root))
 
 
 def pick(shelf: Sequence[Shelved], name: str, kind: Kind) -> Shelved | None:
@@ -186,17 +192,33 @@ def _with_vaes(found: Sequence[Shelved]) -> list[Shelved]:
 def _with_vae(one: Shelved, found: Sequence[Shelved]) -> Shelved:
     vae = pick(found, one.wanted_vae or "", "vae")
     if one.info.kind != "checkpoint":
-        error = f"its card names the VAE {one.wanted_vae}, but only checkpoints have one"
+        error = "but only checkpoints have one"
     elif vae is None:
-        error = f"its card names the VAE {one.wanted_vae}, which is not in the models folder"
-    elif vae.info.base == "taesd":
-        error = f"its card names the VAE {one.wanted_vae}, which draws previews only"
+        error = "which is not in the models folder"
+    elif error := _misfit(vae, one):
+        error = f"which {error}"
     else:
         return replace(one, vae=vae, mark=signature((*one.files, *vae.files)))
+    error = f"its card names the VAE {one.wanted_vae}, {error}"
     return replace(one, info=replace(one.info, error=error))
 
 
-def _with_aliases(found: Sequence[Shelved]) -> list[Shelved]:
+def _misfit(vae: Shelved, model: Shelved) -> str:
+    """Say why an autoencoder cannot decode for a model, as far as their files tell."""
+    if vae.info.base == "taesd":
+        return "draws previews only"
+    if not goes_with(vae.info, model.info):
+        return f"was made for {vae.info.base}, but {model.info.name} is of {model.info.base}"
+    if not (vae.path.is_dir() and model.path.is_dir()):
+        return ""
+    try:
+        return other_latents(vae.path, like=model.path / "vae")
+    except BrokenFileError as error:
+        return f"cannot be compared: {error}"
+
+
+def with_aliases(found: Sequence[Shelved]) -> list[Shelved]:
+    """Let KITTY's names mean models that can be used."""
     usable = [o.info for o in found if o.info.kind == "checkpoint" and not o.info.error]
     meant = family_aliases([(info.name, info.base) for info in usable if info.name != "mini"])
     result = []

@@ -4,8 +4,9 @@ from typing import Any
 
 import torch
 
+from engines.diffusers.borrowing import remedy
 from engines.diffusers.checkpoint import Parts
-from engines.diffusers.headers import BrokenFileError
+from engines.diffusers.headers import BrokenFileError, read_header
 from engines.diffusers.library import Library, Shelved
 from engines.diffusers.parts import load_vae
 from engines.diffusers.precision import Rung
@@ -16,11 +17,11 @@ def load_file(
 ) -> Parts:
     """Load a single file.
 
-    The file holds weights alone. Tokenizer and shapes come from a model folder of the same
-    family in the models folder, or from the hub where that is allowed.
+    The file holds weights alone: a folder of the same family lends tokenizer and shapes. A network
+    that is trained to fill says so by the channels that it takes in.
 
     Raises:
-        BrokenFileError: there is no folder of the family to take the rest from.
+        BrokenFileError: there is no such folder.
         OSError: a file cannot be read.
         ValueError: the weights do not fit the shapes.
     """
@@ -28,24 +29,19 @@ def load_file(
 
     wide = shelved.info.base.startswith("sdxl")
     kind = diffusers.StableDiffusionXLPipeline if wide else diffusers.StableDiffusionPipeline
-    pattern = library.pattern(shelved.info.base)
-    if pattern is None and not library.allow_hub:
-        raise BrokenFileError(
-            "a single file needs tokenizer and shapes of its family: put a model folder of "
-            f"{shelved.info.base or 'its family'} in diffusers' layout beside it, or allow the hub"
-        )
+    family = library.lender(shelved.info.base)
+    if family is None:
+        raise BrokenFileError(remedy(shelved))
     more: dict[str, Any] = {} if wide else {"safety_checker": None, "feature_extractor": None}
     if shelved.vae is not None:
-        if pattern is None:
-            raise BrokenFileError(
-                f"the VAE {shelved.vae.info.name} takes its shapes from there too"
-            )
-        more["vae"] = load_vae(shelved.vae, like=pattern.path / "vae", dtype=decoder)
+        more["vae"] = load_vae(shelved.vae, like=family / "vae", dtype=decoder)
+    shape = read_header(shelved.path).shape_of("model.diffusion_model.input_blocks.0.0.weight")
     pipeline: Any = kind.from_single_file(
         str(shelved.path),
-        config=None if pattern is None else str(pattern.path),
-        local_files_only=pattern is not None,
+        config=str(family),
+        local_files_only=True,
         dtype=rung.network,
+        num_in_channels=shape[1] if shape else 4,
         **more,
     )
     return Parts(

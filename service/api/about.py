@@ -143,6 +143,7 @@ def engine_view(name: EngineName, station: Station, now: float) -> EngineView:
         "reason": station.breaker.reason,
         "preemption": can.preemption,
         "features": sorted(f.value for f in can.features),
+        "samplers": can.samplers.names if can.samplers is not None else (),
         "batch": can.batch,
         "slots": can.slots,
         "drawing": len(station.seats),

@@ -34,7 +34,10 @@ class ModelList(TypedDict):
 
 
 class EngineView(TypedDict):
-    """An engine: what it can do, and how it is; it is left alone while `state` is open."""
+    """An engine: what it can do, and how it is; it is left alone while `state` is open.
+
+    Of `samplers` it may read more than it lists; the list is empty while it cannot say.
+    """
 
     engine: str
     gpu: str
@@ -42,6 +45,7 @@ class EngineView(TypedDict):
     reason: str
     preemption: Literal["step", "job"]
     features: list[str]
+    samplers: Sequence[str]
     batch: int
     slots: int
     drawing: int

@@ -31,7 +31,15 @@ def put_whole(folder: Path) -> None:
     make_vae_file(folder / "vaes" / "other-file.safetensors", folder / "vaes" / "other")
     make_single_file(folder / "one.safetensors", sd15)
     (folder / "one.kitty.json").write_text(json.dumps({"base": "sd15"}))
-    for name, vae in (("dressed", "other"), ("dressed-file", "other-file"), ("naked", "nobody")):
+    make_vae_file(folder / "vaes" / "xl-file.safetensors", folder / "vaes" / "other")
+    (folder / "vaes" / "xl-file.kitty.json").write_text(json.dumps({"base": "sdxl"}))
+    wears = {
+        "dressed": "other",
+        "dressed-file": "other-file",
+        "naked": "nobody",
+        "oddly": "xl-file",
+    }
+    for name, vae in wears.items():
         shutil.copytree(sd15, folder / name)
         (folder / name / "kitty.json").write_text(json.dumps({"vae": vae}))
     make_esrgan(folder / "sharp.safetensors", seed=1)
@@ -100,6 +108,7 @@ async def test_what_can_be_used_is_listed_by_its_kind(client: Client) -> None:
         "control-file": "controlnet",
         "other": "vae",
         "other-file": "vae",
+        "xl-file": "vae",
         "sharp": "upscaler",
     }
 
@@ -119,6 +128,7 @@ async def test_what_can_be_used_is_listed_by_its_kind(client: Client) -> None:
         ("scribbled", "model_index.json is missing or no JSON"),
         ("misread", "kitty.json: defaults.steps"),
         ("naked", "names the VAE nobody, which is not in the models folder"),
+        ("oddly", "names the VAE xl-file, which was made for sdxl, but oddly is of sd15"),
     ],
 )
 async def test_what_is_broken_is_listed_with_its_error_and_refused_with_it(

@@ -150,6 +150,11 @@ async def test_a_server_s_samplers_are_known(client: Client) -> None:
     assert (status, problem["code"], problem["field"]) == (422, "invalid_spec", "sampler")
     assert problem["detail"].startswith("comfyui has no sampler 'euler_b'; near it: euler_a, ")
     assert "there are: euler, euler_a, ddim, " in problem["detail"]
+    _, answer = await client.json("GET", "/api/images/engines")
+    told = {engine["engine"]: engine["samplers"] for engine in answer["items"]}
+    assert ", ".join(told["comfyui"]) in problem["detail"]
+    assert told["diffusers"][:3] == ["euler", "euler_a", "ddim"]
+    assert told["fake"] == []
     job = await client.draw(**(asked | {"sampler": "euler_ancestral/karras"}))
     assert (job["state"], job["warnings"]) == ("succeeded", [])
 

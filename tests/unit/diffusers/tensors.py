@@ -1,8 +1,11 @@
-"""A safetensors file without any library."""
+"""A safetensors file without any library's help, and what the engine makes of a folder of such."""
 
 import json
 import struct
 from pathlib import Path
+
+from engines.diffusers.digests import Digests
+from engines.diffusers.library import Library
 
 UNET = "model.diffusion_model.input_blocks"
 SD15 = {f"{UNET}.1.1.attn2.to_k.weight": [4, 768]}
@@ -25,3 +28,10 @@ def write_tensors(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(struct.pack("<Q", len(head)) + head + bytes(end))
     return path
+
+
+def library_of(folder: Path, notes: Path) -> Library:
+    """The models of a folder; its single files may borrow from the hub what they lack."""
+    return Library(
+        models_dir=folder, digests=Digests(memory=notes / "digests.json"), allow_hub=True
+    )

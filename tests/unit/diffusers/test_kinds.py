@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 
 from engines.diffusers.cards import read_card
-from engines.diffusers.digests import Digests
 from engines.diffusers.headers import BrokenFileError, Header, read_header
 from engines.diffusers.kinds import Nature, tell_nature
-from engines.diffusers.library import Library
 from engines.errors import InvalidSpecError
-from tests.unit.diffusers.tensors import SD15, UNET, write_tensors
+from tests.unit.diffusers.tensors import SD15, UNET, library_of, write_tensors
 
 NATURES = {
     "sd15": (SD15, Nature("checkpoint", "sd15")),
@@ -73,7 +71,7 @@ def test_a_broken_file_is_listed_with_its_error(tmp_path: Path, name: str) -> No
     damage(path)
     with pytest.raises(BrokenFileError, match=words):
         read_header(path)
-    library = Library(models_dir=path.parent, digests=Digests(memory=tmp_path / "d.json"))
+    library = library_of(path.parent, tmp_path)
     (listed,) = (one.info for one in library.scan() if one.info.name == "bad")
     assert words in listed.error
     with pytest.raises(InvalidSpecError, match=words):
@@ -84,7 +82,7 @@ def test_a_file_that_was_put_right_is_found_without_a_restart(tmp_path: Path) ->
     path = write_tensors(tmp_path / "models" / "bad.safetensors", NATURES["sd15"][0])
     whole = path.read_bytes()
     _cut(path)
-    library = Library(models_dir=path.parent, digests=Digests(memory=tmp_path / "d.json"))
+    library = library_of(path.parent, tmp_path)
     with pytest.raises(InvalidSpecError):
         library.find("bad")
     path.write_bytes(whole)
@@ -100,7 +98,7 @@ def test_a_broken_file_never_takes_the_name_of_a_good_one(tmp_path: Path) -> Non
         (folder / "v1-5.ckpt").write_bytes(b"\x80\x04.")
     write_tensors(tmp_path / "alone" / "solo.safetensors", NATURES["sd15"][0])
     (tmp_path / "alone" / "solo.ckpt").write_bytes(b"\x80\x04.")
-    library = Library(models_dir=tmp_path, digests=Digests(memory=tmp_path / "d.json"))
+    library = library_of(tmp_path, tmp_path)
     told = {one.info.name: bool(one.info.error) for one in library.scan()}
     assert told == {
         "mini": False,
@@ -121,7 +119,7 @@ def test_a_broken_file_never_takes_the_name_of_a_good_one(tmp_path: Path) -> Non
 def test_links_that_lead_back_are_followed_once(tmp_path: Path) -> None:
     write_tensors(tmp_path / "shelf" / "one.safetensors", NATURES["sd15"][0])
     (tmp_path / "shelf" / "back").symlink_to(tmp_path / "shelf", target_is_directory=True)
-    library = Library(models_dir=tmp_path / "shelf", digests=Digests(memory=tmp_path / "d.json"))
+    library = library_of(tmp_path / "shelf", tmp_path)
     assert [one.info.name for one in library.scan()] == ["mini", "one"]
 
 
@@ -137,7 +135,7 @@ def test_links_that_lead_back_are_followed_once(tmp_path: Path) -> None:
 def test_a_card_that_is_not_in_order_is_said(tmp_path: Path, card: object, words: str) -> None:
     write_tensors(tmp_path / "one.safetensors", NATURES["sd15"][0])
     (tmp_path / "one.kitty.json").write_text(json.dumps(card))
-    library = Library(models_dir=tmp_path, digests=Digests(memory=tmp_path / "d.json"))
+    library = library_of(tmp_path, tmp_path)
     (listed,) = (one.info for one in library.scan() if one.info.name == "one")
     assert words in listed.error
 
@@ -146,7 +144,7 @@ def test_a_card_says_what_the_tensors_do_not(tmp_path: Path) -> None:
     write_tensors(tmp_path / "one.safetensors", NATURES["sd15"][0])
     card = {"name": "first", "aliases": ["1st"], "defaults": {"steps": 12}, "bounds": {"most": 640}}
     (tmp_path / "one.kitty.json").write_text(json.dumps(card))
-    library = Library(models_dir=tmp_path, digests=Digests(memory=tmp_path / "d.json"))
+    library = library_of(tmp_path, tmp_path)
     info = library.find("1st").info
     assert (info.name, info.defaults.steps, info.defaults.width) == ("first", 12, 512)
     assert (info.bounds.least, info.bounds.most) == (64, 640)
@@ -165,14 +163,14 @@ def test_a_controlnet_folder_tells_its_family(tmp_path: Path) -> None:
         wide = {"addition_embed_type": "text_time"} if base == "sdxl" else {}
         config = {"_class_name": "ControlNetModel", "cross_attention_dim": width, **wide}
         (folder / "config.json").write_text(json.dumps(config))
-    library = Library(models_dir=tmp_path, digests=Digests(memory=tmp_path / "d.json"))
+    library = library_of(tmp_path, tmp_path)
     told = {one.info.name: one.info.base for one in library.scan()}
-    assert told == {"mini": "sd15", "sd15": "sd15", "sd2": "sd2", "sdxl": "sdxl"}
+    assert told == {"mini": "mini", "sd15": "sd15", "sd2": "sd2", "sdxl": "sdxl"}
 
 
 def test_a_pickle_is_never_loaded_but_listed(tmp_path: Path) -> None:
     (tmp_path / "old.ckpt").write_bytes(b"\x80\x04.")
-    library = Library(models_dir=tmp_path, digests=Digests(memory=tmp_path / "d.json"))
+    library = library_of(tmp_path, tmp_path)
     (listed,) = (one.info for one in library.scan() if one.info.name == "old")
     assert "pickle" in listed.error
 
@@ -182,6 +180,6 @@ def test_a_folder_with_pickled_weights_says_so(tmp_path: Path, models_dir: Path)
     shutil.copytree(models_dir / "tiny-sd15", folder)
     for path in folder.rglob("*.safetensors"):
         path.rename(path.with_suffix(".bin"))
-    library = Library(models_dir=tmp_path, digests=Digests(memory=tmp_path / "d.json"))
+    library = library_of(tmp_path, tmp_path)
     (listed,) = (one.info for one in library.scan() if one.info.name == "pickled")
     assert listed.error

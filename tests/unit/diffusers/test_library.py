@@ -6,16 +6,15 @@ from typing import Any
 
 import pytest
 
-from engines.diffusers.digests import Digests
 from engines.diffusers.library import Library, Shelved
 from engines.diffusers.names import family_aliases
 from engines.errors import ModelNotFoundError
-from tests.unit.diffusers.tensors import SD15, write_tensors
+from tests.unit.diffusers.tensors import SD15, library_of, write_tensors
 
 
 @pytest.fixture
 def library(models_dir: Path, tmp_path: Path) -> Library:
-    return Library(models_dir=models_dir, digests=Digests(memory=tmp_path / "digests.json"))
+    return library_of(models_dir, tmp_path)
 
 
 def test_tiny_models_are_told_apart(library: Library) -> None:
@@ -44,7 +43,7 @@ def test_kittys_names_mean_the_plain_model_of_the_family(library: Library) -> No
 
 
 def test_a_new_file_is_found_without_a_restart(tmp_path: Path) -> None:
-    library = Library(models_dir=tmp_path, digests=Digests(memory=tmp_path / "d.json"))
+    library = library_of(tmp_path, tmp_path)
     with pytest.raises(ModelNotFoundError):
         library.find("late")
     write_tensors(tmp_path / "late.safetensors", SD15)
@@ -57,7 +56,7 @@ def test_a_new_file_is_found_without_a_restart(tmp_path: Path) -> None:
 def test_equal_names_are_told_apart_by_their_folders(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         write_tensors(tmp_path / folder / "same.safetensors", SD15)
-    library = Library(models_dir=tmp_path, digests=Digests(memory=tmp_path / "d.json"))
+    library = library_of(tmp_path, tmp_path)
     assert library.find("two/same").path == tmp_path / "two" / "same.safetensors"
 
 
@@ -73,7 +72,7 @@ def test_a_digest_is_counted_once_and_again_when_the_file_changes(
     monkeypatch.setattr(digests, "_sha256", lambda p: (counted.append(p), whole(p))[1])
 
     def ask() -> tuple[Shelved, str]:
-        library = Library(models_dir=tmp_path, digests=Digests(memory=tmp_path / "d.json"))
+        library = library_of(tmp_path, tmp_path)
         model = library.find("m")
         return model, real(library, model)
 

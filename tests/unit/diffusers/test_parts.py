@@ -107,17 +107,28 @@ async def test_an_autoencoder_in_one_file_is_the_folder_s(
         ("nobody", "not in the models folder"),
         ("taesd", "draws previews only"),
         ("wide", "made for other latents"),
+        ("xl-vae", "which was made for sdxl, but misdressed is of sd15"),
     ],
 )
 async def test_an_autoencoder_that_does_not_fit_is_refused(
     engine: DiffusersEngine, put: Put, vae: str, words: str
 ) -> None:
     model = put("misdressed", vae=vae)
+    put("xl-vae", of="vaes/other-file.safetensors", base="sdxl")
     with pytest.raises(InvalidSpecError, match=words) as refused:
         await draw(engine, replace(SPEC, model=model))
     assert refused.value.field == "model"
     listed = {info.name: info.error for info in await engine.models()}
-    assert words in listed[model] or vae == "wide"
+    assert words in listed[model]
+
+
+async def test_an_autoencoder_that_cannot_be_compared_is_listed_so(
+    engine: DiffusersEngine, put: Put, shelf: Path
+) -> None:
+    (shelf / put("undescribed", vae="other") / "vae" / "config.json").unlink()
+    listed = {info.name: info.error for info in await engine.models()}
+    assert "cannot be compared: config.json is missing" in listed["undescribed"]
+    assert listed["tiny-sd15"] == ""
 
 
 async def test_weights_that_are_missing_are_never_made_up(
