@@ -26,6 +26,9 @@ SOURCES: Final[Mapping[str, str]] = MappingProxyType(
 diffusers looks them up in (`DIFFUSERS_DEFAULT_PIPELINE_PATHS` of its `loaders.single_file_utils`).
 """
 
+_TOKENIZER: Final = ("vocab.json", "merges.txt", "tokenizer_config.json")
+"""Without the last one SDXL's second tokenizer would pad with the wrong token."""
+
 _PARTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "unet": ("config.json",),
@@ -33,8 +36,8 @@ _PARTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "scheduler": ("scheduler_config.json",),
         "text_encoder": ("config.json",),
         "text_encoder_2": ("config.json",),
-        "tokenizer": ("vocab.json", "merges.txt"),
-        "tokenizer_2": ("vocab.json", "merges.txt"),
+        "tokenizer": _TOKENIZER,
+        "tokenizer_2": _TOKENIZER,
     }
 )
 """Parts of a pipeline that are borrowed → the files without which they are of no use."""
@@ -66,20 +69,18 @@ def borrows(one: Shelved) -> bool:
     return one.info.kind == "checkpoint" and one.path.is_file() and not one.info.error
 
 
-def lender(
-    base: str, shelf: Sequence[Shelved], *, built_in: Path, models_dir: Path | None
-) -> Path | None:
+def lender(base: str, shelf: Sequence[Shelved], *, models_dir: Path | None) -> Path | None:
     """Return a folder of a family that lends tokenizers and shapes; None without one."""
     for one in shelf:
         whole = one.info.kind == "checkpoint" and one.path.is_dir() and not one.info.error
-        if whole and one.info.base == base and one.path != built_in:
+        if whole and one.info.base == base:
             return one.path
     kept = kept_folder(base, models_dir) if base and models_dir is not None else None
     return kept if kept is not None and is_whole(kept) else None
 
 
 def with_lenders(
-    shelf: Sequence[Shelved], *, built_in: Path, models_dir: Path | None, allow_hub: bool
+    shelf: Sequence[Shelved], *, models_dir: Path | None, allow_hub: bool
 ) -> list[Shelved]:
     """Say of each checkpoint in one file what it lacks, unless that is there or can be fetched."""
     lent: dict[str, bool] = {}
@@ -87,7 +88,7 @@ def with_lenders(
     for one in shelf:
         base = one.info.base
         if borrows(one) and base not in lent:
-            there = lender(base, shelf, built_in=built_in, models_dir=models_dir) is not None
+            there = lender(base, shelf, models_dir=models_dir) is not None
             lent[base] = there or (allow_hub and base in SOURCES)
         poor = borrows(one) and not lent[base]
         told.append(replace(one, info=replace(one.info, error=remedy(one))) if poor else one)

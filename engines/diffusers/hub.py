@@ -1,7 +1,6 @@
 """Downloads from the Hugging Face hub, where the operator has allowed it."""
 
 import re
-import shutil
 from pathlib import Path
 from typing import Final
 
@@ -44,25 +43,21 @@ def download(name: str, models_dir: Path) -> Path:
 def download_family(base: str, models_dir: Path) -> Path:
     """Download the tokenizers and shapes of a family; blocks for as long as that takes.
 
-    They come into a folder of another name, so that one that was broken off is not taken for
-    whole.
-
     Raises:
         InvalidSpecError: the hub does not answer or has not all of them.
     """
     import huggingface_hub  # noqa: PLC0415
 
     folder = kept_folder(base, models_dir)
-    part = folder.with_name(f"{base}.part")
     try:
-        huggingface_hub.snapshot_download(SOURCES[base], local_dir=part, allow_patterns=list(_LENT))
+        huggingface_hub.snapshot_download(
+            SOURCES[base], local_dir=folder, allow_patterns=list(_LENT)
+        )
     except Exception as error:
         # Whoever has no such file draws on, so it is not the engine that is down.
         detail = f"{SOURCES[base]}, which lends {base} its tokenizer, could not be downloaded"
         raise InvalidSpecError(f"{detail}: {in_short(error)}", field="model") from error
-    if is_whole(part) and not is_whole(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
+    # Of a download that was broken off, what came is given while the hub does not answer.
     if not is_whole(folder):
         detail = f"{SOURCES[base]} did not give all that single files of {base} need"
         raise InvalidSpecError(detail, field="model")

@@ -35,7 +35,6 @@ class Library:
         """Look through the models folder again; broken files are listed with their error."""
         found = with_lenders(
             look_through(self._models_dir, BUILT_IN),
-            built_in=BUILT_IN,
             models_dir=self._models_dir,
             allow_hub=self.allow_hub,
         )
@@ -71,7 +70,7 @@ class Library:
     def lender(self, base: str) -> Path | None:
         """Return a folder of a family, whose tokenizers and shapes its single files share."""
         shelf = self._shelf or self.scan()
-        return lender(base, shelf, built_in=BUILT_IN, models_dir=self._models_dir)
+        return lender(base, shelf, models_dir=self._models_dir)
 
     def lacks(self, name: str) -> bool:
         """Say whether a model has to be looked for on the hub, or what a single file borrows."""

@@ -182,7 +182,9 @@ def test_a_family_is_fetched_without_weights_and_kept(hub: list[str], tmp_path: 
     assert single_sdxl(tmp_path / "models").lender("sdxl") == folder
 
 
-@pytest.mark.parametrize("lost", ["tokenizer_2/vocab.json", "unet/config.json", "model_index.json"])
+@pytest.mark.parametrize(
+    "lost", ["tokenizer_2/tokenizer_config.json", "unet/config.json", "model_index.json"]
+)
 def test_a_family_that_did_not_come_whole_is_not_taken_for_whole(
     hub: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:

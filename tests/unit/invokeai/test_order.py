@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from engines.errors import EngineError, InvalidSpecError, ModelNotFoundError
+from engines.invokeai.engine import InvokeAiEngine
 from engines.invokeai.order import Order, settle
+from engines.invokeai.records import BASES, Record
 from engines.spec import Control, GenerationSpec, Hires, Lora, Refiner, Upscale
 from tests.unit.invokeai.specs import (
     CANNY,
@@ -68,6 +70,21 @@ def test_adapters_in_the_prompt_count_and_repetitions_add_up() -> None:
 def test_a_refiner_is_for_sdxl() -> None:
     refined = replace(SPEC, model="big", refiner=Refiner("fine"))
     assert settled(refined).parts.refiner is REFINER
+
+
+@pytest.mark.parametrize("model", [SD15, SDXL])
+@pytest.mark.parametrize("refiner", [SD15, SDXL, REFINER])
+async def test_it_refines_what_the_engine_says_that_it_refines(
+    engine: InvokeAiEngine, model: Record, refiner: Record
+) -> None:
+    """A submit goes by what the engine says, the drawing by what the server has."""
+    spec = replace(SPEC, model=model.name, refiner=Refiner(refiner.name))
+    if (BASES[model.base], BASES[refiner.base]) in engine.capabilities.refines:
+        assert settled(spec).parts.refiner is refiner
+    else:
+        with pytest.raises(InvalidSpecError) as refused:
+            settled(spec)
+        assert refused.value.field == "refiner"
 
 
 def test_the_models_own_settings_choose_its_vae_and_its_precision() -> None:
