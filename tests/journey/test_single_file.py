@@ -50,7 +50,9 @@ def service(models: Path, data: Path, hub: FakeHub | None = None, **more: str) -
         "HF_HOME": str(data / "hf"),
     }
     if hub is not None:
-        settings |= {"ALLOW_HUB": "true", "HF_ENDPOINT": hub.url}
+        # A file that waits at the hub, while another picture is drawn, is not to be asked for anew.
+        patience = {"HF_HUB_DOWNLOAD_TIMEOUT": "300", "HF_HUB_ETAG_TIMEOUT": "300"}
+        settings |= {"ALLOW_HUB": "true", "HF_ENDPOINT": hub.url} | patience
     return Service(data / "data", **(settings | more))
 
 
