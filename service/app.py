@@ -47,7 +47,6 @@ from service.origins import preflights, sharing
 from service.resources import Resources
 from service.settings import Settings
 from service.sharing import build_gpus, build_proxy
-from service.thumbs import Thumbs
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
@@ -73,7 +72,7 @@ def build_app(settings: Settings, parts: Resources) -> web.Application:
     app[OBJECTS] = parts.objects
     app[IMAGES] = parts.images
     app[INPUTS] = parts.inputs
-    app[THUMBS] = Thumbs(folder=settings.data_dir / "thumbs", objects=parts.objects)
+    app[THUMBS] = parts.thumbs
     app[KEYS] = parts.keys
     app[CLOCK] = parts.clock
     app[METRICS] = Metrics(scheduler)

@@ -30,6 +30,7 @@ from service.warming import warm
 
 MODELS_EVERY_SECONDS = 60.0
 STORE_EVERY_SECONDS = 5.0
+REMOVALS_EVERY_SECONDS = 60.0
 INPUTS_EVERY_SECONDS = 24 * 3600.0
 INPUTS_KEPT_SECONDS = 30 * 24 * 3600.0
 START_PATIENCE_SECONDS = 0.4
@@ -57,6 +58,7 @@ async def lifespan(app: web.Application) -> AsyncIterator[None]:
         _beside(_count(scheduler.events, app[METRICS]), "metrics"),
         _beside(_keep_asking(app), "models"),
         _beside(_forget_inputs(app), "old inputs"),
+        _beside(_end_removals(app), "deletions"),
         _beside(warm(app, asking), "warm-up"),
     ]
     yield
@@ -111,6 +113,16 @@ async def _forget_inputs(app: web.Application) -> None:
         except OSError as error:
             _log.warning("old input pictures could not be deleted: %s", error)
         await asyncio.sleep(INPUTS_EVERY_SECONDS)
+
+
+async def _end_removals(app: web.Application) -> None:
+    """Delete what a crash, or a store that failed, has left of deleted pictures."""
+    while True:
+        try:
+            await app[IMAGES].removals.finish_all()
+        except StoreError as error:
+            _log.warning("files of deleted pictures are still there: %s: %s", error.code, error)
+        await asyncio.sleep(REMOVALS_EVERY_SECONDS)
 
 
 async def _needed_inputs(table: JobTable) -> set[InputRef]:

@@ -12,10 +12,10 @@ from scheduler.events import JobEvent, ListenerLostError, Subscription
 from scheduler.job import JobId
 from service.calls import Call, described
 from service.frames import Frames
-from service.keys import FRAMES, SCHEDULER, SETTINGS
+from service.keys import CATALOGUE, FRAMES, SCHEDULER, SETTINGS
 from service.problems import RequestError
 from service.queries import Number, Query, read_query
-from service.wire import job_view
+from service.wire import drawn, job_view
 
 routes = web.RouteTableDef()
 
@@ -146,7 +146,8 @@ async def _tell(
             told = True
             await response.write(line)
     if job.finished and not told:
-        view = job_view(job, request.app[SETTINGS].status_words)
+        gone = await request.app[CATALOGUE].deleted([picture.key for picture in drawn(job)])
+        view = job_view(job, request.app[SETTINGS].status_words, deleted=gone)
         body = orjson.dumps({"type": "job", "kind": "status", "job": view})
         await response.write(b"event: status\ndata: " + body + b"\n\n")
 

@@ -25,6 +25,7 @@ from service.store.files import FileStore
 from service.store.images import PictureStore
 from service.store.keys import Keys
 from service.store.spool import Spool
+from service.thumbs import Thumbs
 
 IN_USE_SECONDS = 3.0
 IN_USE_TRIES = 30
@@ -42,6 +43,7 @@ class Resources:
     journal: journal.Journal
     catalogue: Catalogue
     images: PictureStore
+    thumbs: Thumbs
     keys: Keys
     clock: Clock
 
@@ -60,7 +62,10 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         stack.push_async_callback(objects.aclose)
         spool = await _spool(settings.data_dir / "spool")
         catalogue, keys = Catalogue(database), _keys(settings)
-        images = PictureStore(objects=objects, spool=spool, catalogue=catalogue, keys=keys)
+        thumbs = Thumbs(folder=settings.data_dir / "thumbs", objects=objects)
+        images = PictureStore(
+            objects=objects, spool=spool, catalogue=catalogue, keys=keys, forget=thumbs.forget
+        )
         inputs = Inputs(settings.data_dir / "inputs")
         wanted = _engine_settings(settings)
         config = _config(settings)
@@ -76,6 +81,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             journal=journal.Journal(database),
             catalogue=catalogue,
             images=images,
+            thumbs=thumbs,
             keys=keys,
             clock=SystemClock(),
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from scheduler.errors import NotStoredError, StoreDownError
 from service.store.base import ObjectStore
 from service.store.keys import thumb_of
 
@@ -30,13 +31,34 @@ class Thumbs:
         Raises:
             NotStoredError: there is no such picture.
         """
-        path = self._folder / thumb_of(key).rsplit("/", 1)[-1]
+        path = self._path(key)
         try:
             return await asyncio.to_thread(path.read_bytes)
         except FileNotFoundError:
             png = await self._objects.get(key)
         async with self._making:
-            return await asyncio.to_thread(_make, png, path)
+            small = await asyncio.to_thread(_make, png, path)
+        try:
+            # It may have been deleted since, and `forget` have come before there was a thumbnail.
+            await self._objects.stat(key)
+        except NotStoredError:
+            await self.forget(key)
+            raise
+        return small
+
+    async def forget(self, key: str) -> None:
+        """Delete the thumbnail of a picture that is gone.
+
+        Raises:
+            StoreDownError: it cannot be deleted.
+        """
+        try:
+            await asyncio.to_thread(self._path(key).unlink, missing_ok=True)
+        except OSError as error:
+            raise StoreDownError(f"the thumbnail of {key}: {error.strerror}") from error
+
+    def _path(self, key: str) -> Path:
+        return self._folder / thumb_of(key).rsplit("/", 1)[-1]
 
 
 def _make(png: bytes, path: Path) -> bytes:

@@ -1,5 +1,6 @@
 """What goes over the wire to clients: jobs and pictures, in the words that they know."""
 
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from engines.base import Shortfall
@@ -83,14 +84,24 @@ def entry_view(entry: Entry) -> PictureView:
     }
 
 
+def drawn(job: Job) -> Sequence[Artifact]:
+    """Return the pictures that were drawn of a job so far."""
+    return () if isinstance(job.status, Queued) else job.status.artifacts
+
+
 def job_view(
-    job: Job, words: Words, *, position: int | None = None, eta: Eta | None = None
+    job: Job,
+    words: Words,
+    *,
+    position: int | None = None,
+    eta: Eta | None = None,
+    deleted: Collection[str] = (),
 ) -> JobView:
-    """Return a job as `GET /api/images/jobs/{id}` shows it."""
+    """Return a job as `GET /api/images/jobs/{id}` shows it, without pictures that were deleted."""
     status = job.status
-    drawn = () if isinstance(status, Queued) else status.artifacts
-    artifacts = [artifact_view(artifact) for artifact in drawn]
-    warnings = dict.fromkeys((*job.shortfalls, *(s for a in drawn for s in a.shortfalls)))
+    kept = [artifact for artifact in drawn(job) if artifact.key not in deleted]
+    artifacts = [artifact_view(artifact) for artifact in kept]
+    warnings = dict.fromkeys((*job.shortfalls, *(s for a in kept for s in a.shortfalls)))
     done = isinstance(status, Succeeded) and bool(artifacts)
     return {
         "job_id": job.id,
@@ -101,6 +112,7 @@ def job_view(
         "position": position,
         "eta": eta_view(eta),
         "artifacts": artifacts,
+        "deleted": len(drawn(job)) - len(artifacts),
         "result": _result(artifacts) if done else None,
         **_error(status),
         "attempts": job.attempts,

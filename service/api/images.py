@@ -1,15 +1,17 @@
 """Stored pictures: newest first, select for downstream tools, and the bytes themselves."""
 
+from contextlib import suppress
 from typing import Annotated
 
 from aiohttp import web
 from pydantic import Field, StringConstraints
 
-from scheduler.errors import NotStoredError
+from scheduler.errors import IllegalTransitionError, JobNotFoundError, NotStoredError
+from scheduler.job import JobId
 from service.api.body import read_body, reply
 from service.bodies import SelectBody
 from service.calls import Call, described
-from service.keys import CATALOGUE, KEYS, OBJECTS, SETTINGS, THUMBS
+from service.keys import CATALOGUE, IMAGES, KEYS, OBJECTS, SCHEDULER, SETTINGS, THUMBS
 from service.problems import RequestError
 from service.queries import Query, read_query
 from service.store.keys import thumb_of
@@ -160,6 +162,37 @@ async def thumb(request: web.Request) -> web.Response:
         return web.Response(status=304, headers=headers)
     body = await request.app[THUMBS].get(key)
     return web.Response(body=body, content_type="image/webp", headers=headers)
+
+
+@routes.delete("/api/images/pictures/{key:.+}")
+@described(
+    Call(
+        section="pictures",
+        status=204,
+        media="",
+        codes=("no_such_path", "bad_key", "not_found", "illegal_transition", "store_down"),
+        example={"key": EXAMPLE_KEY},
+    )
+)
+async def delete(request: web.Request) -> web.Response:
+    """Delete a picture for good: PNG, sidecar and thumbnail. Its job must have ended.
+
+    Jobs no longer list it, and nothing is changed while the store is down.
+    """
+    key, table = (
+        request.app[KEYS].check_png(request.match_info["key"]),
+        request.app[SCHEDULER].table,
+    )
+
+    async def allow(job_id: str) -> None:
+        with suppress(JobNotFoundError):
+            job = await table.find(JobId(job_id))
+            if not job.finished:
+                detail = f"its job {job_id} is {job.status.kind}: cancel it, or wait for its end"
+                raise IllegalTransitionError(detail)
+
+    await request.app[IMAGES].removals.remove(key, allow=allow)
+    return web.Response(status=204)
 
 
 def _base(request: web.Request) -> str:

@@ -1,6 +1,7 @@
 """Jobs: submit, look, list, cancel, pause, resume, retry."""
 
 import hashlib
+from collections.abc import Collection
 
 from aiohttp import web
 from opentelemetry import trace
@@ -15,11 +16,11 @@ from service.api.body import read_body, reply
 from service.bodies import GenerateBody
 from service.calls import Call, described
 from service.drafts import unknown_fields
-from service.keys import DRAFTS, JOURNAL, MODELS, ROUTER, SCHEDULER, SETTINGS
+from service.keys import CATALOGUE, DRAFTS, JOURNAL, MODELS, ROUTER, SCHEDULER, SETTINGS
 from service.problems import RequestError
 from service.queries import JobsQuery, read_query
 from service.views.jobs import AcceptedView, JobPage, JobView, QueueView, WholeJobView
-from service.wire import eta_view, job_view, shortfall_view, status_word
+from service.wire import drawn, eta_view, job_view, shortfall_view, status_word
 
 routes = web.RouteTableDef()
 
@@ -103,7 +104,10 @@ async def list_jobs(request: web.Request) -> web.Response:
         limit=query.limit, before=query.cursor, states=query.state.split(",") if query.state else ()
     )
     table = request.app[SCHEDULER].table
-    items = [_view(request, table.newest(job)) for job in jobs]
+    jobs = [table.newest(job) for job in jobs]
+    keys = [artifact.key for job in jobs for artifact in drawn(job)]
+    deleted = await request.app[CATALOGUE].deleted(keys) if keys else set[str]()
+    items = [_view(request, job, deleted) for job in jobs]
     following = str(jobs[-1].number) if len(jobs) == query.limit else None
     answer: JobPage = {"items": items, "next_cursor": following}
     return reply(answer)
@@ -115,7 +119,7 @@ async def show_job(request: web.Request) -> web.Response:
     """Show where a job stands, and what it draws with every default settled."""
     job = await request.app[SCHEDULER].table.find(_job_id(request))
     spec = SPEC_JSON.dump_python(job.spec, mode="json")
-    answer: WholeJobView = {**_view(request, job), "spec": spec}
+    answer: WholeJobView = {**await _shown(request, job), "spec": spec}
     return reply(answer)
 
 
@@ -123,7 +127,8 @@ async def show_job(request: web.Request) -> web.Response:
 @described(Call(section="jobs", answer=JobView, codes=_FOUND))
 async def cancel_job(request: web.Request) -> web.Response:
     """End a job; asking again changes nothing."""
-    return reply(_view(request, await request.app[SCHEDULER].cancel(_job_id(request))))
+    job = await request.app[SCHEDULER].cancel(_job_id(request))
+    return reply(await _shown(request, job))
 
 
 @routes.post("/api/images/jobs/{job_id}/retry")
@@ -131,7 +136,7 @@ async def cancel_job(request: web.Request) -> web.Response:
 async def retry_job(request: web.Request) -> web.Response:
     """Queue a failed or cancelled job again."""
     job = await request.app[SCHEDULER].retry(_job_id(request))
-    return reply(_view(request, job), status=202)
+    return reply(await _shown(request, job), status=202)
 
 
 @routes.post("/api/images/jobs/{job_id}/pause")
@@ -139,7 +144,7 @@ async def retry_job(request: web.Request) -> web.Response:
 async def pause_job(request: web.Request) -> web.Response:
     """Hold a job at its next step boundary."""
     job = await request.app[SCHEDULER].pause(_job_id(request), paused=True)
-    return reply(_view(request, job))
+    return reply(await _shown(request, job))
 
 
 @routes.post("/api/images/jobs/{job_id}/resume")
@@ -147,7 +152,7 @@ async def pause_job(request: web.Request) -> web.Response:
 async def resume_job(request: web.Request) -> web.Response:
     """Let a paused job go on."""
     job = await request.app[SCHEDULER].pause(_job_id(request), paused=False)
-    return reply(_view(request, job))
+    return reply(await _shown(request, job))
 
 
 @routes.post("/api/images/queue/{verb:pause|resume}")
@@ -194,12 +199,19 @@ def _header(request: web.Request, name: str) -> str:
     return text
 
 
-def _view(request: web.Request, job: Job) -> JobView:
+async def _shown(request: web.Request, job: Job) -> JobView:
+    """Return a job as it is now: with its place in the queue, and what was not deleted."""
+    keys = [artifact.key for artifact in drawn(job)]
+    return _view(request, job, await request.app[CATALOGUE].deleted(keys) if keys else ())
+
+
+def _view(request: web.Request, job: Job, deleted: Collection[str]) -> JobView:
     """Return a job with its place in the queue."""
     scheduler = request.app[SCHEDULER]
     position = None if job.finished else scheduler.position(job)
     eta = None if job.finished else scheduler.eta(job)
-    return job_view(job, request.app[SETTINGS].status_words, position=position, eta=eta)
+    words = request.app[SETTINGS].status_words
+    return job_view(job, words, position=position, eta=eta, deleted=deleted)
 
 
 def _accepted(request: web.Request, job: Job) -> web.Response:

@@ -38,6 +38,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "images.generate": generate.generate,
     "images.list": pictures.list_pictures,
     "images.select": pictures.select,
+    "images.delete": pictures.delete,
     "images.status": jobs.status,
     "images.jobs": jobs.jobs,
     "images.cancel": jobs.ordering("cancel", "End a job; asking again changes nothing."),

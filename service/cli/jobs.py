@@ -104,4 +104,6 @@ def _print(job: Job, *, as_json: bool) -> None:
         console.print(f"  [red]{escape(job['error'])}[/] ({job['error_code']})")
     for artifact in job["artifacts"]:
         console.print(f"  [green]{escape(artifact['key'])}[/]  seed {artifact['seed']}")
+    if job["deleted"]:
+        console.print(f"  [dim]{job['deleted']} of {job['count']} deleted since[/]")
     warn(job["warnings"], console)

@@ -199,6 +199,9 @@ OfTag = Annotated[str | None, typer.Option("--tag", help="Only with this tag.")]
 Choice = Annotated[
     str, typer.Argument(metavar="INDEX", help="The number in the list, or a picture's key.")
 ]
+Doomed = Annotated[
+    str, typer.Argument(metavar="KEY", help="A picture's key, or its number in the list.")
+]
 
 
 def address(context: typer.Context) -> Address:

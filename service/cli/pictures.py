@@ -1,6 +1,7 @@
-"""Commands about stored pictures: list the newest, select one for other tools."""
+"""Commands about stored pictures: list the newest, select one for other tools, delete one."""
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import typer
 from rich.markup import escape
@@ -107,6 +108,30 @@ async def _select(address: Address, choice: str, *, as_json: bool) -> None:
     console.print(f"[green]{escape(str(reference['key']))}[/]  {escape(reference['title'])}")
     console.print(f"download  {escape(str(reference['downloadUrl']))}")
     console.print(f"storage   {escape(str(reference['storageUri']))}")
+
+
+def delete(
+    context: typer.Context, choice: options.Doomed, *, as_json: options.AsJson = False
+) -> None:
+    """Delete a picture for good: its PNG, its JSON and its thumbnail.
+
+    A number means what the last images.list showed. The job that drew it must have ended, and no
+    longer lists it.
+    """
+    run(_delete(options.address(context), choice, as_json=as_json), as_json=as_json)
+
+
+async def _delete(address: Address, choice: str, *, as_json: bool) -> None:
+    if choice.isdecimal() and not listing.recall(address.base):
+        # The newest picture may be another one than was meant, and nothing brings it back.
+        raise UsageError("a number is one of the last images.list; list the pictures first")
+    async with connect(address) as images:
+        key = await _key(images, choice)
+        await images.fetch("DELETE", f"api/images/pictures/{quote(key)}")
+    if as_json:
+        output.print_json({"deleted": key})
+    else:
+        output.results().print(f"deleted {escape(key)}")
 
 
 async def _key(images: Images, choice: str) -> str:

@@ -53,7 +53,10 @@ class Accepted(TypedDict):
 
 
 class Job(TypedDict):
-    """Where a job stands; `progress` goes from 0 to 1 over all its pictures."""
+    """Where a job stands; `progress` goes from 0 to 1 over all its pictures.
+
+    `deleted` counts the pictures that are no longer among the artifacts.
+    """
 
     job_id: str
     state: State
@@ -65,6 +68,7 @@ class Job(TypedDict):
     position: int | None
     eta: Eta | None
     artifacts: list[Artifact]
+    deleted: int
     error: str | None
     error_code: str | None
     prompt: str

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from scheduler.errors import StoreError
+from service.store import removed
 from service.store.database import Database
 from service.store.rows import COLUMNS, Entry, Row, add_row, entry_of, remove_row
 from service.store.sidecar import Sidecar
@@ -37,26 +38,61 @@ class Catalogue:
         self._database = database
 
     def add(self, sidecar: Sidecar, *, flush: bool = True) -> Future[None]:
-        """Enter a picture, replacing what was there under its key; see `Database.write`."""
-        return self._database.write(lambda connection: add_row(connection, sidecar), flush=flush)
+        """Enter a picture, replacing what was there under its key; see `Database.write`.
+
+        One that was deleted before was drawn again.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            removed.forget(connection, sidecar.key)
+            add_row(connection, sidecar)
+
+        return self._database.write(work, flush=flush)
 
     def add_all(self, sidecars: Sequence[Sidecar]) -> Future[None]:
-        """Enter several pictures in one go."""
+        """Enter several pictures in one go, but none that was deleted meanwhile."""
 
         def work(connection: sqlite3.Connection) -> None:
             for sidecar in sidecars:
-                add_row(connection, sidecar)
+                if not removed.is_recent(connection, sidecar.key):
+                    removed.forget(connection, sidecar.key)
+                    add_row(connection, sidecar)
 
         return self._database.write(work)
 
     def remove(self, keys: Sequence[str]) -> Future[None]:
-        """Forget pictures."""
+        """Forget pictures that are not there."""
 
         def work(connection: sqlite3.Connection) -> None:
             for key in keys:
                 remove_row(connection, key)
 
         return self._database.write(work)
+
+    def leave(self, key: str) -> Future[None]:
+        """Forget a picture, and note that its files are to be deleted."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            removed.note(connection, key)
+            remove_row(connection, key)
+
+        return self._database.write(work)
+
+    def stay(self, key: str) -> Future[None]:
+        """Take back that a picture is to be deleted; whether it is listed does not change."""
+        return self._database.write(lambda connection: removed.forget(connection, key))
+
+    def left(self, key: str) -> Future[None]:
+        """Note that the files of a picture are deleted."""
+        return self._database.write(lambda connection: removed.settle(connection, key))
+
+    async def leaving(self) -> list[str]:
+        """Return the pictures whose files are still to be deleted."""
+        return await self._database.read(removed.leaving)
+
+    async def deleted(self, keys: Sequence[str]) -> set[str]:
+        """Return which of these pictures were deleted."""
+        return await self._database.read(lambda connection: removed.among(connection, keys))
 
     async def get(self, key: str) -> Entry | None:
         """Return the picture under a key, None if it is not there."""

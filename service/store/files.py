@@ -121,10 +121,15 @@ class FileStore:
             return _info(key, found)
 
     async def delete(self, key: str) -> None:
-        """Remove an object if it is there."""
+        """Remove an object durably if it is there."""
         path = self._path(key)
+
+        def work() -> None:
+            path.unlink()
+            _sync_folder(path.parent)
+
         with suppress(NotStoredError), self._reading(key):
-            await asyncio.to_thread(path.unlink)
+            await asyncio.to_thread(work)
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """Yield the files whose keys begin with the prefix, in the order of the keys."""

@@ -42,6 +42,9 @@ CREATE TRIGGER IF NOT EXISTS picture_added AFTER INSERT ON pictures
   BEGIN UPDATE picture_count SET total = total + 1; END;
 CREATE TRIGGER IF NOT EXISTS picture_removed AFTER DELETE ON pictures
   BEGIN UPDATE picture_count SET total = total - 1; END;
+CREATE TABLE IF NOT EXISTS removed (key TEXT PRIMARY KEY, stage INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS removed_lately ON removed (stage) WHERE stage < 2;
+UPDATE removed SET stage = 2 WHERE stage = 1;
 """
 
 COLUMNS: Final = (

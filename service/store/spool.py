@@ -5,7 +5,7 @@ from pathlib import Path
 
 from scheduler.errors import NotStoredError, StoreDownError, StoreError
 from service.store.files import FileStore
-from service.store.keys import META, png_of
+from service.store.keys import META, meta_of, png_of
 from service.store.sidecar import Parcel, Sidecar, decode
 
 
@@ -49,10 +49,10 @@ class Spool:
         """Return a waiting picture."""
         return Parcel(await self._files.get(sidecar.key), sidecar)
 
-    async def drop(self, sidecar: Sidecar) -> None:
-        """Forget a picture that has reached the store; the commit mark goes first."""
-        await self._files.delete(sidecar.meta_key)
-        await self._files.delete(sidecar.key)
+    async def drop(self, key: str) -> None:
+        """Forget a picture that has reached the store, or is not wanted; the mark goes first."""
+        await self._files.delete(meta_of(key))
+        await self._files.delete(key)
 
     async def waiting(self) -> Sequence[str]:
         """Return the keys of the pictures that wait, oldest first."""

@@ -45,7 +45,10 @@ class ErrorView(TypedDict):
 
 
 class JobView(ProgressView, ErrorView):
-    """A job and where it stands; `status` is in the words that STATUS_WORDS chose."""
+    """A job and where it stands; `status` is in the words that STATUS_WORDS chose.
+
+    Pictures that were deleted are in `deleted`, by number, and no longer among the artifacts.
+    """
 
     job_id: str
     status: StatusWord
@@ -54,6 +57,7 @@ class JobView(ProgressView, ErrorView):
     position: int | None
     eta: EtaView | None
     artifacts: list[ArtifactView]
+    deleted: int
     result: ResultView | None
     attempts: int
     prompt: str

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Dialog, Page, expect
 
 from tests.journey.running import Service, client_of
 
@@ -68,6 +68,35 @@ async def test_a_picture_has_a_page_that_leads_on(page: Page, tmp_path: Path) ->
         await expect(page.get_by_role("heading", name="Not found")).to_be_visible()
         await page.get_by_role("link", name="Back to the gallery").click()
         assert page.url == f"{service.url}/vision"
+
+
+async def test_a_picture_is_deleted_by_who_means_it(page: Page, tmp_path: Path) -> None:
+    async with Service(tmp_path) as service, client_of(service) as client:
+        await client.draw("stays")
+        path = f"/vision/{(await client.draw('goes'))['artifacts'][0]['key']}"
+        await page.goto(service.url + path)
+        button = page.get_by_role("button", name="Delete")
+        asked: list[str] = []
+
+        async def answer(dialog: Dialog) -> None:
+            asked.append(dialog.message)
+            await (dialog.dismiss() if len(asked) == 1 else dialog.accept())
+
+        page.on("dialog", answer)
+        await button.click()
+        assert asked == ["Delete this picture for good?"]
+        folder = tmp_path / "kitty-artifacts"
+        folder.rename(tmp_path / "unplugged")
+        await button.click()
+        await expect(page.get_by_role("status")).to_contain_text("is gone")
+        (tmp_path / "unplugged").rename(folder)
+        await expect(button).to_be_enabled()
+        await button.click()
+        await expect(page.get_by_alt_text("stays")).to_be_visible()
+        assert page.url == f"{service.url}/vision"
+        await expect(page.get_by_alt_text("goes")).to_have_count(0)
+        await page.go_back()
+        assert page.url != service.url + path, "there is no way back to what is not there"
 
 
 async def test_no_page_is_wider_than_a_telephone(page: Page, tmp_path: Path) -> None:

@@ -41,18 +41,23 @@ def picture(seed: int = 41) -> Picture:
 
 
 class Watched:
-    """A real store that tells of each put before it is done."""
+    """A real store that tells of each put and delete before it is done."""
 
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
         self.puts: list[str] = []
         self.stats: list[str] = []
         self.before_put: Callable[[str], object] = lambda key: key
+        self.before_delete: Callable[[str], object] = lambda key: key
 
     async def put(self, key: str, data: bytes, *, content_type: str) -> None:
         self.before_put(key)
         await self.store.put(key, data, content_type=content_type)
         self.puts.append(key)
+
+    async def delete(self, key: str) -> None:
+        self.before_delete(key)
+        await self.store.delete(key)
 
     async def stat(self, key: str) -> ObjectInfo:
         self.stats.append(key)

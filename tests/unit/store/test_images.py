@@ -1,5 +1,7 @@
 """Pictures on their way from the spool to the store, whoever brings them."""
 
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,31 +23,45 @@ from tests.unit.scheduler.test_backlog import job
 CARD = Picture(png=a_card(width=64, height=64, seed=1), width=64, height=64, seed=1)
 
 
-class Overtaken(Spool):
-    """Lets another bring everything to the store between a look and the reading."""
+class Slow(Spool):
+    """Lets others come between the look at a picture and its reading."""
 
-    other: PictureStore | None = None
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.read = 0
+        self.listed = asyncio.Event()
+        self.reading = asyncio.Event()
+        self.go = asyncio.Event()
+
+    @override
+    async def waiting(self) -> Sequence[str]:
+        found = await super().waiting()
+        self.listed.set()
+        return found
 
     @override
     async def parcel(self, sidecar: Sidecar) -> Parcel:
-        if self.other is not None:
-            await self.other.sweep()
+        self.read += 1
+        self.reading.set()
+        await self.go.wait()
         return await super().parcel(sidecar)
 
 
-async def test_a_picture_that_a_sweep_brings_meanwhile_is_stored(tmp_path: Path) -> None:
+async def test_a_picture_that_two_bring_to_the_store_is_brought_once(tmp_path: Path) -> None:
     database = Database(tmp_path / "kitty.sqlite3")
     await database.open(schema=journal.SCHEMA + rows.SCHEMA)
-    objects, spool = FileStore(tmp_path / "objects"), Overtaken(tmp_path / "spool")
+    objects, spool = FileStore(tmp_path / "objects"), Slow(tmp_path / "spool")
     await spool.open()
-    stores = [
-        PictureStore(objects=objects, spool=one, catalogue=Catalogue(database), keys=Keys())
-        for one in (spool, Spool(tmp_path / "spool"))
-    ]
+    images = PictureStore(objects=objects, spool=spool, catalogue=Catalogue(database), keys=Keys())
     with pytest.raises(StoreDownError):
-        await stores[0].put(job(1), 0, CARD)
+        await images.put(job(1), 0, CARD)
     await objects.open()
-    spool.other = stores[1]
-    artifacts = await stores[0].flush(job(1))
-    assert [artifact.index for artifact in artifacts] == [0]
+    async with asyncio.TaskGroup() as group:
+        flushing = group.create_task(images.flush(job(1)))
+        await spool.reading.wait()
+        sweeping = group.create_task(images.sweep())
+        await spool.listed.wait()
+        spool.go.set()
+    assert [artifact.index for artifact in flushing.result()] == [0]
+    assert (sweeping.result(), spool.read) == (0, 1)
     await database.aclose()
