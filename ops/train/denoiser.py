@@ -47,10 +47,17 @@ class DenoiserOptions(Options):
     seed: int
     begin: float
     end: float
+    finish: float
 
 
 def _loss_of(
-    unet: UNet2DConditionModel, text: CLIPTextModel, latents: Latents, empty: Tensor, count: int
+    unet: UNet2DConditionModel,
+    text: CLIPTextModel,
+    latents: Latents,
+    empty: Tensor,
+    *,
+    count: int,
+    finish: float,
 ) -> Callable[[], Tensor]:
     """Return the loss of one batch drawn from a pool, with some captions left unsaid."""
     device = latents.codes.device
@@ -63,7 +70,8 @@ def _loss_of(
         dropped = torch.rand(count, device=device)[:, None] < _DROPPED
         words = torch.where(dropped, unsaid, latents.tokens[chosen, caption]).long()
         clean = latents.codes[chosen].float()
-        return velocity_loss(unet, clean, text(words)[0], spread_times(count, device), signal)
+        times = spread_times(count, device, finish=finish)
+        return velocity_loss(unet, clean, text(words)[0], times, signal)
 
     return loss
 
@@ -135,6 +143,9 @@ def main(arguments: list[str] | None = None) -> None:
         "--begin", type=float, default=0.0, help="share of the training done before"
     )
     parser.add_argument("--end", type=float, default=1.0, help="share of the training done after")
+    parser.add_argument(
+        "--finish", type=float, default=0.0, help="share of each batch that sees little noise"
+    )
     options = phase_arguments(parser, arguments, DenoiserOptions(), seconds=600)
     device, scale = phase_device(), settings_for(options)
     log = Log(options.out, "denoiser")
@@ -154,7 +165,7 @@ def main(arguments: list[str] | None = None) -> None:
         encode([empty_caption(dice) for _ in range(3000)]), dtype=torch.int16, device=device
     )
     losses = [
-        _loss_of(unet, text, each, empty, _count(scale, size))
+        _loss_of(unet, text, each, empty, count=_count(scale, size), finish=options.finish)
         for each, size in zip(latents, SIZES, strict=True)
     ]
     _train(options, scale, descent, losses, log)

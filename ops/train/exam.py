@@ -68,10 +68,15 @@ def _paper(name: str, count: int, fits: Callable[[Scene], bool], *, held: bool) 
 
 
 def papers(count: int) -> list[Paper]:
-    """Return the papers: one object seen, one held out, two objects, and solids to be traced."""
+    """Return the papers: one object seen, one held out, two objects, and solids to be traced.
+
+    Of the last a quarter as many: tracing takes longer than drawing, and two figures come of it.
+    """
     return [
         _paper("seen", count, _single, held=False),
         _paper("held out", count, _single, held=True),
         _paper("two objects", count, _pair, held=False),
-        _paper("solids", count, lambda scene: _said(scene) and traceable(scene), held=False),
+        _paper(
+            "solids", -(-count // 4), lambda scene: _said(scene) and traceable(scene), held=False
+        ),
     ]

@@ -132,7 +132,8 @@ def _loss(verdict: Verdict, facts: Tensor, bent: Tensor) -> Tensor:
 def train(pool: Pool, options: Options, log: Log, batch: int) -> Judge:
     """Train a judge on a pool of pictures of 128 pixels."""
     device = pool.pictures.device
-    judge = Judge().to(device)
+    # Its convolutions are fastest with the channel innermost.
+    judge = Judge().to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(judge.parameters(), _PEAK, weight_decay=0.05)
     for step, spent in enumerate(clock(options.seconds, options.steps, device)):
         for group in optimizer.param_groups:
@@ -140,7 +141,7 @@ def train(pool: Pool, options: Options, log: Log, batch: int) -> Judge:
         chosen = torch.randint(0, len(pool), (batch,), device=device)
         pictures, bent = _lesson(to_float(pool.pictures[chosen]))
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            verdict = judge(pictures)
+            verdict = judge(pictures.contiguous(memory_format=torch.channels_last))
         floats = Verdict(*(getattr(verdict, name).float() for name in Verdict.__slots__))
         loss = _loss(floats, pool.labels[chosen], bent)
         optimizer.zero_grad()

@@ -9,13 +9,21 @@ from torch import Tensor
 from ops.train import network
 
 _SNR_CAP: Final = 5.0
+_FINE: Final = 300
 
 
-def spread_times(count: int, device: torch.device) -> Tensor:
-    """Return one random time step in each of ``count`` equal strata: less noise than free draws."""
-    strata = torch.arange(count, device=device)
-    steps = (torch.rand(count, device=device) + strata) * (1000 / count)
-    return steps.long().clamp(max=999)
+def spread_times(count: int, device: torch.device, *, finish: float = 0.0) -> Tensor:
+    """Return one random time step in each of ``count`` equal strata: less noise than free draws.
+
+    A share ``finish`` of them lies below the 300th, where edges are drawn and nothing else is.
+    """
+    fine = int(count * finish)
+    return torch.cat([_strata(fine, _FINE, device), _strata(count - fine, 1000, device)])
+
+
+def _strata(count: int, end: int, device: torch.device) -> Tensor:
+    steps = (torch.rand(count, device=device) + torch.arange(count, device=device)) * end
+    return (steps / max(1, count)).long().clamp(max=end - 1)
 
 
 def signal_kept(device: torch.device) -> Tensor:
@@ -24,8 +32,15 @@ def signal_kept(device: torch.device) -> Tensor:
     return kept.to(device)
 
 
-def _noised(clean: Tensor, noise: Tensor, kept: Tensor) -> Tensor:
+def noised(clean: Tensor, noise: Tensor, kept: Tensor) -> Tensor:
+    """Mix latents [n, 4, h, w] with noise; ``kept`` [n, 1, 1, 1] is the signal's share of power."""
     return kept.sqrt() * clean + (1 - kept).sqrt() * noise
+
+
+def parted(noisy: Tensor, velocity: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+    """Part noised latents into the clean ones and the noise that a velocity says are in them."""
+    clean = kept.sqrt() * noisy - (1 - kept).sqrt() * velocity
+    return clean, (1 - kept).sqrt() * noisy + kept.sqrt() * velocity
 
 
 def velocity_loss(
@@ -38,21 +53,9 @@ def velocity_loss(
     """
     kept = signal[times][:, None, None, None]
     noise = torch.randn_like(clean)
-    noisy = _noised(clean, noise, kept)
+    noisy = noised(clean, noise, kept)
     velocity = kept.sqrt() * noise - (1 - kept).sqrt() * clean
     guess = unet(noisy.to(unet.dtype), times, encoder_hidden_states=states).sample.float()
     weight = (_SNR_CAP * (1 - signal[times])).clamp(max=1)
     loss: Tensor = (weight * (guess - velocity).square().mean((1, 2, 3))).mean()
     return loss
-
-
-@torch.no_grad()
-def guessed_clean(
-    unet: UNet2DConditionModel, clean: Tensor, states: Tensor, times: Tensor, signal: Tensor
-) -> Tensor:
-    """Return what a denoiser takes scaled latents for when it sees them noised to given times."""
-    kept = signal[times][:, None, None, None]
-    noisy = _noised(clean, torch.randn_like(clean), kept)
-    velocity = unet(noisy.to(unet.dtype), times, encoder_hidden_states=states).sample.float()
-    guess: Tensor = kept.sqrt() * noisy - (1 - kept).sqrt() * velocity
-    return guess

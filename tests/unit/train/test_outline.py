@@ -13,7 +13,7 @@ from ops.train.pool import to_float
 from ops.train.render import render
 from ops.train.words import PAINTS
 
-SOLIDS = papers(8)[3]
+SOLIDS = papers(32)[3]
 
 
 def test_a_bent_render_wobbles_more_than_a_true_one() -> None:
