@@ -1,7 +1,7 @@
 """Lays out a pass: the latents it starts from, and what an inpainting keeps."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn import functional
@@ -23,7 +23,7 @@ _INPAINT_CHANNELS = 9
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """Where a pass begins: latents as its first step expects them."""
+    """Where a pass begins, as its first step expects it; also where the one before ended."""
 
     latents: torch.Tensor
     frame: Frame | None = None
@@ -75,18 +75,18 @@ class Preparation:
     upscalers: Upscalers
     tile_pixels: int
 
-    def lay_out(self, before: torch.Tensor | None) -> Canvas:
-        """Return the start of the pass; `before` are the latents of the one before.
+    def lay_out(self, before: Canvas | None) -> Canvas:
+        """Return the start of the pass; `before` is where the one before ended.
 
         Raises:
             InvalidSpecError: the init image or the mask is gone.
         """
         if self.part.start == "latents" and before is not None:
-            return Canvas(before, self._blank(before))
+            return replace(before, frame=self._taken_over(before))
         spec, original = self.spec, None
         short: tuple[Shortfall, ...] = ()
         if self.part.start == "enlarged" and before is not None:
-            original, short = self._enlarged(before)
+            original, short = self._enlarged(before.latents)
         elif spec.init_image is not None:
             original = self._original(spec.init_image)
         noise = torch.randn(latent_shape(self.part, self.checkpoint), generator=self.generator)
@@ -138,6 +138,15 @@ class Preparation:
         masked = self._encoded(torch.zeros(1, 3, height, width))
         mask = torch.ones_like(noise[:, :1])
         return Frame(torch.zeros_like(noise), noise, mask, masked.to(noise))
+
+    def _taken_over(self, before: Canvas) -> Frame | None:
+        """Return the frame of the pass before as this network reads it."""
+        frame, spec = before.frame, self.spec
+        if self.checkpoint.unet.config.in_channels != _INPAINT_CHANNELS:
+            return None if frame is None else replace(frame, masked=None)
+        if frame is None or spec.mask is None or spec.init_image is None:
+            return self._blank(before.latents)
+        return self._frame(frame.original, frame.noise, spec.mask, spec.init_image)
 
     def _frame(
         self, original: torch.Tensor, noise: torch.Tensor, mask: InputRef, init_image: InputRef

@@ -7,6 +7,7 @@ import torch
 
 from engines.base import Shortfall
 from engines.diffusers.batches import is_out_of_memory
+from engines.diffusers.canvas import Canvas
 from engines.diffusers.facts import facts_of
 from engines.diffusers.finishing import finish
 from engines.diffusers.loader import empty_cache
@@ -92,7 +93,7 @@ class Life:
         generator = torch.Generator().manual_seed(self._spec.seed)
         if kept is not None:
             generator.set_state(kept.tensors["generator"])
-        latents: torch.Tensor | None = None
+        ended: Canvas | None = None
         counts = [part.steps for part in plan.passes]
         for index, part in enumerate(plan.passes):
             if kept is not None and index < kept.part:
@@ -104,7 +105,7 @@ class Life:
                 studio,
                 picture_id=self._id,
                 generator=generator,
-                before=latents,
+                before=ended,
                 kept=kept,
             )
             kept = None
@@ -112,10 +113,10 @@ class Life:
             self._shortfalls += session.shortfalls
             self.steps = sum(counts)
             yield from self._walk(session, part, index, generator, before=sum(counts[:index]))
-            latents = session.latents
-        if latents is None or not bool(torch.isfinite(latents).all()):
+            ended = Canvas(session.latents, session.frame)
+        if ended is None or not bool(torch.isfinite(ended.latents).all()):
             raise NotFiniteError
-        return latents
+        return ended.latents
 
     def _prepare(self, part: Pass) -> Generator[Work, None, None]:
         if not self._studio.loader.holds(part.model):

@@ -5,7 +5,7 @@ import torch
 from engines.diffusers.canvas import Canvas, Preparation, latent_shape
 from engines.diffusers.checkpoint import Checkpoint
 from engines.diffusers.encoding import encode
-from engines.diffusers.plan import Pass
+from engines.diffusers.plan import Pass, idle
 from engines.diffusers.samplers import SamplerRun
 from engines.diffusers.session import Frame, Group, Session
 from engines.diffusers.snapshot import Snapshot
@@ -20,7 +20,7 @@ def open_session(
     *,
     picture_id: str,
     generator: torch.Generator,
-    before: torch.Tensor | None,
+    before: Canvas | None,
     kept: Snapshot | None,
 ) -> Session:
     """Open a pass: from its start, or from where a snapshot left it.
@@ -31,7 +31,7 @@ def open_session(
         studio: The thread's tools.
         picture_id: The picture's name.
         generator: The picture's; it stands where the snapshot left it.
-        before: Latents of the pass before, None in the first.
+        before: Where the pass before ended, None in the first.
         kept: The snapshot of this pass, if there is one.
 
     Raises:
@@ -75,7 +75,7 @@ def open_session(
         cfg=spec.cfg,
         guides=guides,
         frame=canvas.frame,
-        shortfalls=canvas.shortfalls,
+        shortfalls=(*canvas.shortfalls, *idle(part, sampler.steps)),
     )
 
 

@@ -99,7 +99,6 @@ def make_plan(spec: GenerationSpec, library: Library) -> Plan:
                 controls=spec.controls,
             )
         )
-    shortfalls += [_idle(part, spec) for part in passes if not _draws(part)]
     return Plan(tuple(passes), tuple(shortfalls))
 
 
@@ -146,15 +145,15 @@ def _find_the_rest(spec: GenerationSpec, library: Library, model: Shelved) -> No
         library.find(spec.upscale.upscaler, "upscaler", field="upscale")
 
 
-def _draws(part: Pass) -> bool:
-    """Say whether the strength of a pass leaves it a step; none were asked for at 0."""
-    return part.strength == 0 or int(part.steps * part.strength) > 0
-
-
-def _idle(part: Pass, spec: GenerationSpec) -> Shortfall:
-    field = "hires" if spec.hires is not None and part.start == "enlarged" else "strength"
-    detail = f"a strength of {part.strength:g} leaves none of {part.steps} steps: nothing is drawn"
-    return Shortfall("no_step_left", detail, field=field)
+def idle(part: Pass, drawn: int) -> tuple[Shortfall, ...]:
+    """Say that a pass draws none of its steps, unless that was asked for."""
+    if drawn or part.strength == 0:
+        return ()
+    fields = {"enlarged": "hires", "latents": "refiner"}
+    rest = "refiner" if int(part.steps * part.strength) else "strength"
+    share = f"a strength of {part.strength:g}, from {part.window[0]:g} to {part.window[1]:g},"
+    detail = f"{share} leaves {part.model.info.name} none of {part.steps} steps: it draws nothing"
+    return (Shortfall("no_step_left", detail, field=fields.get(part.start, rest)),)
 
 
 def _resized(spec: GenerationSpec, model: Shelved, size: tuple[int, int]) -> Shortfall:

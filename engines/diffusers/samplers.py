@@ -97,7 +97,7 @@ class SamplerRun:
         return self._moments[self.done]
 
     def limit(self, *, strength: float, start: float, end: float) -> None:
-        """Draw only a part of the steps, at least one of them.
+        """Draw only a part of the steps; it may be that none is left.
 
         Args:
             strength: Share that is drawn, counted from the end, as for an init image.
@@ -105,17 +105,21 @@ class SamplerRun:
             end: Fraction at which to stop.
         """
         order, asked = self._scheduler.order, self._scheduler.num_inference_steps
-        timesteps = self._scheduler.timesteps
-        first = (asked - max(1, min(int(asked * strength), asked))) * order
-        last = len(timesteps)
-        trained = self._scheduler.config.num_train_timesteps
-        if start > 0:
-            below = round(trained * (1 - start))
-            first = max(first, sum(float(moment) >= below for moment in timesteps))
-        if end < 1:
-            last = sum(float(moment) >= round(trained * (1 - end)) for moment in timesteps)
-        first = min(first, len(timesteps) - 1)
-        self._window(first, max(last, first + 1))
+        first = max((asked - int(asked * strength)) * order, self._cut(start))
+        self._window(first, max(first, self._cut(end)))
+
+    def _cut(self, fraction: float) -> int:
+        """Return how many network calls lie before a fraction of the noise schedule.
+
+        A sampler of second order makes two for a step, and is never cut between them: whoever
+        goes on from there would take the second for a first.
+        """
+        timesteps, order = self._scheduler.timesteps, self._scheduler.order
+        if fraction >= 1:
+            return len(timesteps)
+        below = round(self._scheduler.config.num_train_timesteps * (1 - fraction))
+        calls = sum(float(moment) >= below for moment in timesteps) if fraction > 0 else 0
+        return min(-(-calls // order) * order, len(timesteps))
 
     def _window(self, first: int, last: int) -> None:
         self._begin = first
@@ -135,10 +139,11 @@ class SamplerRun:
         return noise * float(self._scheduler.init_noise_sigma)
 
     def blur(self, latents: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Return clean latents with as much noise as the next step expects."""
-        if self.done >= self.steps:
+        """Return clean latents with as much noise as the next step expects, if another makes it."""
+        place = self._begin + self.done
+        if place >= len(self._scheduler.timesteps):
             return latents
-        moment = self._timesteps[self.done : self.done + 1]
+        moment = self._scheduler.timesteps[place : place + 1]
         blurred: torch.Tensor = self._scheduler.add_noise(latents, noise, moment)
         return blurred
 

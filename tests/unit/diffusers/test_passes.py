@@ -50,6 +50,41 @@ async def test_a_refiner_draws_the_last_part(engine: DiffusersEngine, models_dir
     assert distance(pixels_of(picture.png), as_array(expected)) <= 1
 
 
+@pytest.mark.parametrize("start", [0.0, 0.5, 0.6, 0.8, 1.0])
+@pytest.mark.parametrize("sampler", ["euler", "euler_a", "ddim", "lcm", "heun", "dpmpp_sde"])
+async def test_a_refiner_that_is_the_model_itself_changes_nothing(
+    engine: DiffusersEngine, sampler: str, start: float
+) -> None:
+    """With every sampler that remembers nothing between two steps: each step is drawn once."""
+    spec = replace(SPEC, model="tiny-sdxl", sampler=sampler, steps=5)
+    alone, told = await draw(engine, spec)
+    refined, more = await draw(engine, replace(spec, refiner=Refiner("tiny-sdxl", start=start)))
+    assert distance(pixels_of(refined.png), pixels_of(alone.png)) == 0
+    assert more[-1].steps == told[-1].steps
+    idle = [(short.code, short.field) for short in refined.shortfalls]
+    assert idle == ([("no_step_left", "refiner")] if start in {0.0, 1.0} else [])
+
+
+@pytest.mark.parametrize("strength", [0.3, 0.8, 1.0])
+async def test_a_refiner_goes_on_with_what_a_mask_keeps(
+    engine: DiffusersEngine, photo: InputRef, mask: InputRef, strength: float
+) -> None:
+    spec = replace(SPEC, model="tiny-sdxl", steps=5, init_image=photo, mask=mask, strength=strength)
+    alone, _ = await draw(engine, spec)
+    refined, _ = await draw(engine, replace(spec, refiner=Refiner("tiny-sdxl", start=0.6)))
+    assert distance(pixels_of(refined.png), pixels_of(alone.png)) == 0
+
+
+async def test_a_strength_of_nothing_draws_nothing(
+    engine: DiffusersEngine, photo: InputRef
+) -> None:
+    spec = replace(SPEC, init_image=photo, strength=0.0)
+    kept, progress = await draw(engine, spec)
+    other, _ = await draw(engine, replace(spec, prompt="a dog", cfg=9.0))
+    assert kept.png == other.png
+    assert progress[-1].steps == 0
+
+
 async def test_a_refiner_of_another_family_is_refused(engine: DiffusersEngine) -> None:
     with pytest.raises(InvalidSpecError) as refused:
         await draw(engine, replace(SPEC, refiner=Refiner("tiny-sdxl")))
