@@ -114,7 +114,8 @@ class SamplerRun:
         A sampler of second order makes two for a step, and is never cut between them: whoever
         goes on from there would take the second for a first.
         """
-        timesteps, order = self._scheduler.timesteps, self._scheduler.order
+        timesteps = self._scheduler.timesteps
+        order: int = self._scheduler.order
         if fraction >= 1:
             return len(timesteps)
         below = round(self._scheduler.config.num_train_timesteps * (1 - fraction))
