@@ -20,6 +20,9 @@ _HOP_BY_HOP = frozenset(
 _OURS = frozenset({"host", "content-length", "expect"})
 """They are set anew for the next connection."""
 
+_DETACHING = frozenset({"x-conversation-id"})
+"""With it llama.cpp goes on with a reply whose reader has left, when the GPU is not its own."""
+
 _UNPACKED = frozenset({"gzip", "deflate", "br", "zstd"})
 """Bodies packed in one of these ways are unpacked as they are read."""
 
@@ -28,7 +31,7 @@ def for_server(headers: CIMultiDictProxy[str], *, drop: frozenset[str]) -> CIMul
     """Return what a request carries on to the server; `drop` are further names, lower case."""
     unpacked = headers.get("Content-Encoding", "").lower() in _UNPACKED
     packing = frozenset({"content-encoding"} if unpacked else ())
-    return _passing(headers, _HOP_BY_HOP | _OURS | drop | packing)
+    return _passing(headers, _HOP_BY_HOP | _OURS | _DETACHING | drop | packing)
 
 
 def for_client(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
@@ -43,6 +46,10 @@ def for_client(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
 def _passing(headers: CIMultiDictProxy[str], dropped: frozenset[str]) -> CIMultiDict[str]:
     named = headers.getall("Connection", [])
     dropped |= {name.strip().lower() for value in named for name in value.split(",")}
+    # The client's session keeps only the last of those that are spelled in different ways.
+    spelled: dict[str, str] = {}
     return CIMultiDict(
-        (name, value) for name, value in headers.items() if name.lower() not in dropped
+        (spelled.setdefault(name.lower(), name), value)
+        for name, value in headers.items()
+        if name.lower() not in dropped
     )

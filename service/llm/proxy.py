@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 import aiohttp
 from aiohttp import web
@@ -16,7 +15,7 @@ from scheduler.lease import Tenant
 from service.calls import Call, described
 from service.llm.headers import for_client, for_server
 from service.llm.pipe import Pipe, SlowClientError
-from service.llm.servers import needs_gpu, target
+from service.llm.servers import needs_gpu, path_on_server, target
 from service.presence import while_there
 from service.problems import RequestError
 
@@ -79,7 +78,8 @@ class Proxy:
         self._session = aiohttp.ClientSession(
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
-            connector=aiohttp.TCPConnector(limit=0),
+            # llama.cpp hangs up after five idle seconds, and a call sent at that moment is lost.
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
             timeout=aiohttp.ClientTimeout(
                 total=self._limits.longest_seconds,
                 sock_connect=5.0,
@@ -115,7 +115,7 @@ class Proxy:
         if name not in self.servers:
             known = ", ".join(self.servers) or "none is configured (LLAMA_SERVERS)"
             raise RequestError(f"no server {name!r}: {known}", code="llm_not_found", status=404)
-        path = _rest_of_path(request)
+        path = path_on_server(request.rel_url.raw_path)
         body = await self._read(request)
         call = _Call(
             request=request,
@@ -240,11 +240,3 @@ class _Call:
         """Break the client's connection, if it still stands."""
         if self.request.transport is not None:
             self.request.transport.abort()
-
-
-def _rest_of_path(request: web.Request) -> str:
-    """Return what follows `/llm/{server}/`, exactly as it came."""
-    path = request.rel_url.raw_path.split("/", 3)[3]
-    if ".." in unquote(path).split("/"):
-        raise RequestError("the path leads upwards", code="no_such_path", status=404)
-    return path

@@ -3,14 +3,32 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from yarl import URL
 
 from engines.registry import gpu_of
+from service.problems import RequestError
 
 _NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]{0,63})(?:@(?P<gpu>[A-Za-z0-9][\w.-]{0,63}))?")
 _READING = ("GET", "HEAD", "OPTIONS")
-_LIGHT = ("/tokenize", "/detokenize", "/apply-template")
+_LIGHT = frozenset(
+    {
+        # They count or split text.
+        "/tokenize",
+        "/detokenize",
+        "/apply-template",
+        "/chat/completions/input_tokens",
+        "/v1/chat/completions/input_tokens",
+        "/responses/input_tokens",
+        "/v1/messages/count_tokens",
+        "/v1/responses/input_tokens",
+        # They speak of replies that are on their way, and must not wait for the end of these.
+        "/v1/chat/completions/control",
+        "/v1/stream",
+        "/v1/streams/lookup",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +63,22 @@ def parse_servers(text: str) -> Mapping[str, Server]:
 def needs_gpu(method: str, path: str) -> bool:
     """Say whether a call makes the model work; what only reads or splits text does not.
 
-    Read off llama.cpp's server: every GET describes, and of the POSTs these three need no model
-    on the device. What we do not know is taken for work.
+    Read off llama.cpp's server: every GET describes, and the calls above need no model on the
+    device. What we do not know is taken for work.
     """
     return method not in _READING and path.rstrip("/") not in _LIGHT
+
+
+def path_on_server(raw_path: str) -> str:
+    """Return what follows `/llm/{server}/`, exactly as it came.
+
+    Raises:
+        RequestError: it leads upwards.
+    """
+    path = raw_path.split("/", 3)[3]
+    if ".." in unquote(path).split("/"):
+        raise RequestError("the path leads upwards", code="no_such_path", status=404)
+    return path
 
 
 def target(server: URL, raw_path: str, raw_query: str) -> URL:

@@ -125,6 +125,17 @@ async def test_a_killed_chat_client_gives_the_gpu_back(start: Start) -> None:
     assert await holding(client) == []
 
 
+async def test_no_reply_goes_on_when_its_reader_has_left(start: Start) -> None:
+    client = await start()
+    going_on = {"X-Conversation-Id": "a"}  # so says llama.cpp's own page, which may come back
+    ask = ASK | {"max_tokens": 8000}
+    async with client.session.post(f"/llm/q4{CHAT}", json=ask, headers=going_on) as answer:
+        await answer.content.readline()
+        lookup = {"conversation_ids": ["a"]}
+        _, found = await client.json("POST", "/llm/q4/v1/streams/lookup", json=lookup)
+        assert found == []
+
+
 async def test_a_killed_llama_breaks_the_reply_and_gives_the_gpu_back(
     start: Start, llama: Llama
 ) -> None:

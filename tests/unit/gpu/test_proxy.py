@@ -32,6 +32,36 @@ async def test_a_call_passes_as_it_came(rig: Rig) -> None:
     assert seen.headers["Host"] == f"127.0.0.1:{rig.upstream.port}"
 
 
+async def test_headers_that_come_twice_pass_twice(rig: Rig) -> None:
+    reader, writer = await asyncio.open_connection(*rig.front.addresses[0])
+    writer.write(b"GET /llm/q4/x HTTP/1.1\r\nHost: x\r\nX-One: 1\r\nX-One: 2\r\nx-one: 3\r\n\r\n")
+    assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+    writer.close()
+    [seen] = rig.seen
+    assert seen.headers.getall("X-One") == ["1", "2", "3"]
+
+
+async def test_no_reply_goes_on_without_its_reader(rig: Rig) -> None:
+    headers = {"X-Conversation-Id": "it would go on for that"}
+    async with rig.client.post("/llm/q4/completion", headers=headers) as answer:
+        assert answer.status == 200
+    [seen] = rig.seen
+    assert "X-Conversation-Id" not in seen.headers
+
+
+async def test_no_call_is_sent_where_the_server_may_be_hanging_up(rig: Rig) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        again = rig.seen[-2:-1] and rig.seen[-2].transport is request.transport
+        if again and request.transport is not None:
+            request.transport.abort()
+        return web.Response()
+
+    rig.answer = answer
+    for _ in range(2):
+        async with rig.client.post("/llm/q4/completion") as got:
+            assert got.status == 200
+
+
 async def test_an_answer_passes_as_it_came(rig: Rig) -> None:
     async def answer(_: web.Request) -> web.StreamResponse:
         headers = {"X-One": "1", "Content-Encoding": "gzip", "Location": "http://127.0.0.1:1/"}

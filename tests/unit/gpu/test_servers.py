@@ -7,6 +7,8 @@ from service.llm.servers import needs_gpu, parse_servers, target
 
 def test_which_calls_make_a_model_work() -> None:
     light = [("GET", "/health"), ("GET", "/props"), ("GET", "/v1/models"), ("POST", "/tokenize")]
+    light += [("POST", "/v1/messages/count_tokens"), ("POST", "/v1/responses/input_tokens")]
+    light += [("POST", "/v1/chat/completions/control"), ("DELETE", "/v1/stream")]
     assert not any(needs_gpu(method, path) for method, path in light)
     heavy = ["/v1/chat/completions", "/completion", "/embedding", "/rerank", "/something/new"]
     assert all(needs_gpu("POST", path) for path in heavy)
