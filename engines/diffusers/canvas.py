@@ -6,15 +6,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch.nn import functional
 
-from engines.base import Shortfall
 from engines.diffusers.checkpoint import Checkpoint
-from engines.diffusers.pixels import decode, encode_picture, read_mask, read_picture, to_tensor
+from engines.diffusers.pixels import Pixels, encode_picture, read_mask, read_picture, to_tensor
 from engines.diffusers.plan import Pass
 from engines.diffusers.samplers import SamplerRun
 from engines.diffusers.session import Frame
-from engines.diffusers.upscaling import Upscalers, at_once
 from engines.inputs import Inputs
-from engines.spec import LATENT, GenerationSpec, InputRef, Tiling
+from engines.spec import GenerationSpec, InputRef, Tiling
 
 _WHITE = 0.5
 _INPAINT_CHANNELS = 9
@@ -27,7 +25,6 @@ class Canvas:
 
     latents: torch.Tensor
     frame: Frame | None = None
-    shortfalls: tuple[Shortfall, ...] = ()
 
 
 def latent_shape(part: Pass, checkpoint: Checkpoint) -> torch.Size:
@@ -62,7 +59,6 @@ class Preparation:
         generator: The picture's. It is asked in the order in which diffusers' pipelines ask
             theirs, so that the same seed gives the same picture.
         inputs: Has the init image and the mask.
-        upscalers: Enlarge the picture of the pass before.
         tile_pixels: Pictures above this size go through the autoencoder in tiles.
     """
 
@@ -72,11 +68,14 @@ class Preparation:
     sampler: SamplerRun
     generator: torch.Generator
     inputs: Inputs
-    upscalers: Upscalers
     tile_pixels: int
 
-    def lay_out(self, before: Canvas | None) -> Canvas:
-        """Return the start of the pass; `before` is where the one before ended.
+    def lay_out(self, before: Canvas | None, larger: Pixels | None) -> Canvas:
+        """Return the start of the pass.
+
+        Args:
+            before: Where the pass before ended.
+            larger: The picture of that pass, where it was enlarged as a picture.
 
         Raises:
             InvalidSpecError: the init image or the mask is gone.
@@ -84,9 +83,8 @@ class Preparation:
         if self.part.start == "latents" and before is not None:
             return replace(before, frame=self._taken_over(before))
         spec, original = self.spec, None
-        short: tuple[Shortfall, ...] = ()
         if self.part.start == "enlarged" and before is not None:
-            original, short = self._enlarged(before.latents)
+            original = self._enlarged(before.latents, larger)
         elif spec.init_image is not None:
             original = self._original(spec.init_image)
         noise = torch.randn(latent_shape(self.part, self.checkpoint), generator=self.generator)
@@ -96,10 +94,10 @@ class Preparation:
         else:
             latents = self.sampler.blur(original, noise)
         if spec.mask is None or spec.init_image is None:
-            return Canvas(latents, self._blank(noise), short)
+            return Canvas(latents, self._blank(noise))
         if self.part.start == "enlarged" or original is None:
             original = self._original(spec.init_image)
-        return Canvas(latents, self._frame(original, noise, spec.mask, spec.init_image), short)
+        return Canvas(latents, self._frame(original, noise, spec.mask, spec.init_image))
 
     def _picture(self, ref: InputRef) -> torch.Tensor:
         pixels = read_picture(self.inputs.read(ref), *self.part.size)
@@ -112,23 +110,11 @@ class Preparation:
         large = self.part.size[0] * self.part.size[1] > self.tile_pixels
         return encode_picture(picture, self.checkpoint, self.generator, tiled=large)
 
-    def _enlarged(self, before: torch.Tensor) -> tuple[torch.Tensor, tuple[Shortfall, ...]]:
-        upscaler = self.spec.hires.upscaler if self.spec.hires else LATENT
-        if upscaler == LATENT:
-            _, _, height, width = latent_shape(self.part, self.checkpoint)
-            return enlarge_latents(before, height, width, tiling=self.spec.tiling), ()
-        small = before.shape[-2] * before.shape[-1] * self.checkpoint.latent_scale**2
-        pixels = decode(before, self.checkpoint, tiled=small > self.tile_pixels)
-        larger, short = at_once(
-            self.upscalers.enlarge(
-                pixels,
-                upscaler=upscaler,
-                size=self.part.size,
-                field="hires",
-                tiling=self.spec.tiling,
-            )
-        )
-        return self._encoded(to_tensor(larger) * 2 - 1), short
+    def _enlarged(self, before: torch.Tensor, larger: Pixels | None) -> torch.Tensor:
+        if larger is not None:
+            return self._encoded(to_tensor(larger) * 2 - 1)
+        _, _, height, width = latent_shape(self.part, self.checkpoint)
+        return enlarge_latents(before, height, width, tiling=self.spec.tiling)
 
     def _blank(self, noise: torch.Tensor) -> Frame | None:
         """Return a frame that keeps nothing, for networks trained to fill: they always read one."""

@@ -75,11 +75,6 @@ class Checkpoint:
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
     @property
-    def precision(self) -> str:
-        """Number formats that are really in use."""
-        return Rung(self.rung.network, self.vae.dtype).name
-
-    @property
     def dtype(self) -> torch.dtype:
         """Number format of the denoising network."""
         return self.rung.network

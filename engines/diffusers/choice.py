@@ -45,7 +45,7 @@ def _newcomer(group: Group | None, ranked: Sequence[Drawing]) -> Drawing | None:
         if (
             work is not None
             and work.phase in {"loading", "encoding"}
-            and work.model.mark == group.model
+            and (work.model.mark, work.rung.name) == (group.model, group.rung)
             and not one.order.spec.reproducible
         ):
             return one

@@ -81,7 +81,7 @@ class Drawing:
         life = self._life
         if life is not None and not self.ended and (phase == "drawing" or phase != self._told):
             self._told = phase
-            self.order.mailbox.post(Progress(phase, life.step, life.steps, life.take_preview()))
+            self.order.mailbox.post(Progress(phase, life.step, life.steps, life.showing.take()))
 
     def _close(self) -> None:
         if self._running is not None:

@@ -1,16 +1,28 @@
 """Tells what else is needed to draw a picture again."""
 
+import torch
+
 from engines.base import Json
+from engines.diffusers.checkpoint import Checkpoint
 from engines.diffusers.plan import Plan
-from engines.diffusers.studio import Studio
+from engines.diffusers.precision import Rung
 from engines.diffusers.versions import versions
 from engines.spec import GenerationSpec
 
 
-def facts_of(spec: GenerationSpec, plan: Plan, studio: Studio) -> dict[str, Json]:
-    """Return the facts of a picture, without the digests, which are counted elsewhere."""
+def facts_of(
+    spec: GenerationSpec, plan: Plan, device: str, *, network: torch.dtype, decoder: Checkpoint
+) -> dict[str, Json]:
+    """Return the facts of a picture, without the digests, which are counted elsewhere.
+
+    Args:
+        spec: What was drawn.
+        plan: How.
+        device: What people call it.
+        network: Number format in which the first pass was drawn.
+        decoder: The model that has just decoded it.
+    """
     model = plan.passes[0].model
-    last = studio.loader.get(plan.passes[-1].model)
     vae: dict[str, Json] = {} if model.vae is None else {"vae": model.vae.info.name}
     return {
         "engine_version": versions()["diffusers"],
@@ -18,10 +30,10 @@ def facts_of(spec: GenerationSpec, plan: Plan, studio: Studio) -> dict[str, Json
         "base": model.info.base,
         **vae,
         "sampler": spec.sampler,
-        "precision": studio.loader.get(model).precision,
-        "device": studio.device_name,
+        "precision": Rung(network, decoder.vae.dtype).name,
+        "device": device,
         "drawn_size": list(plan.size),
-        "decoded_in_tiles": bool(last.vae.use_tiling),
+        "decoded_in_tiles": bool(decoder.vae.use_tiling),
         "passes": [
             {
                 "model": part.model.info.name,

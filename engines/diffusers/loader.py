@@ -43,31 +43,41 @@ class Loader:
         self._rules = rules
         self._quick = quick
         self._budget = memory_gib * _GIB
-        self._loaded: OrderedDict[str, Checkpoint] = OrderedDict()
+        self._loaded: OrderedDict[tuple[str, str], Checkpoint] = OrderedDict()
 
-    def holds(self, model: Shelved) -> bool:
-        """Say whether a model is loaded, at the precision at which it is to be used now."""
-        known = self._loaded.get(model.mark)
-        return known is not None and known.rung == self._ladder.rung(model.mark)
+    def holds(self, model: Shelved, rung: Rung) -> bool:
+        """Say whether a model is loaded at a precision."""
+        return (model.mark, rung.name) in self._loaded
 
     @property
     def loaded(self) -> tuple[str, ...]:
         """Names of the loaded models."""
-        return tuple(one.shelved.info.name for one in self._loaded.values())
+        return tuple(dict.fromkeys(one.shelved.info.name for one in self._loaded.values()))
 
-    def get(self, model: Shelved) -> Checkpoint:
+    def get(self, model: Shelved, rung: Rung | None = None) -> Checkpoint:
         """Return a loaded model, loading it first where it is not.
+
+        Args:
+            model: The model.
+            rung: The precision; None is that at which new pictures begin.
 
         Raises:
             InvalidSpecError: it cannot be loaded.
         """
-        if not self.holds(model):
-            self._loaded.pop(model.mark, None)
-            while self._loaded and self.held + (model.info.size_bytes or 0) > self._budget:
-                self._loaded.popitem(last=False)
-            self._loaded[model.mark] = self._load(model, self._ladder.rung(model.mark))
-        self._loaded.move_to_end(model.mark)
-        return self._loaded[model.mark]
+        rung = rung or self._ladder.rung(model.mark)
+        key = (model.mark, rung.name)
+        if key not in self._loaded:
+            self._trim(self._budget - (model.info.size_bytes or 0), keep=0)
+            self._loaded[key] = self._load(model, rung)
+            # At another precision than its file's it takes another size.
+            self._trim(self._budget, keep=1)
+        self._loaded.move_to_end(key)
+        return self._loaded[key]
+
+    def _trim(self, budget: float, *, keep: int) -> None:
+        """Let the least recently used go until the rest fits, or so many are left."""
+        while len(self._loaded) > keep and self.held > budget:
+            self._loaded.popitem(last=False)
 
     def release(self) -> None:
         """Let every model go and give the memory back to the device."""

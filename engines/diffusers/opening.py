@@ -2,10 +2,13 @@
 
 import torch
 
+from engines.base import Shortfall
 from engines.diffusers.canvas import Canvas, Preparation, latent_shape
 from engines.diffusers.checkpoint import Checkpoint
 from engines.diffusers.encoding import encode
-from engines.diffusers.plan import Pass, idle
+from engines.diffusers.pixels import Pixels
+from engines.diffusers.plan import Pass
+from engines.diffusers.precision import Rung
 from engines.diffusers.samplers import SamplerRun
 from engines.diffusers.session import Frame, Group, Session
 from engines.diffusers.snapshot import Snapshot
@@ -18,9 +21,11 @@ def open_session(
     spec: GenerationSpec,
     studio: Studio,
     *,
+    rung: Rung,
     picture_id: str,
     generator: torch.Generator,
     before: Canvas | None,
+    larger: Pixels | None,
     kept: Snapshot | None,
 ) -> Session:
     """Open a pass: from its start, or from where a snapshot left it.
@@ -29,17 +34,19 @@ def open_session(
         part: The pass.
         spec: What is drawn.
         studio: The thread's tools.
+        rung: The precision.
         picture_id: The picture's name.
         generator: The picture's; it stands where the snapshot left it.
         before: Where the pass before ended, None in the first.
+        larger: The picture of that pass, where it was enlarged as a picture.
         kept: The snapshot of this pass, if there is one.
 
     Raises:
         InvalidSpecError: something that the spec names is missing or does not fit.
     """
-    if studio.adapters.outdated(studio.loader.get(part.model), part.loras):
+    if studio.adapters.outdated(studio.loader.get(part.model, rung), part.loras):
         studio.prompts.clear()
-    checkpoint = studio.dressed(part.model, loras=part.loras, tiling=spec.tiling)
+    checkpoint = studio.dressed(part.model, rung, loras=part.loras, tiling=spec.tiling)
     conditioning = encode(spec, checkpoint, part=part, cache=studio.prompts)
     sampler = _sampler(part, spec, checkpoint, generator)
     guides = studio.guides.prepare(part, checkpoint, studio.inputs)
@@ -51,9 +58,8 @@ def open_session(
             sampler=sampler,
             generator=generator,
             inputs=studio.inputs,
-            upscalers=studio.upscalers,
             tile_pixels=studio.tile_pixels,
-        ).lay_out(before)
+        ).lay_out(before, larger)
     else:
         sampler.recall(kept.memory)
         canvas = _kept_canvas(kept, checkpoint)
@@ -75,7 +81,6 @@ def open_session(
         cfg=spec.cfg,
         guides=guides,
         frame=canvas.frame,
-        shortfalls=(*canvas.shortfalls, *idle(part, sampler.steps)),
     )
 
 
@@ -95,15 +100,23 @@ def _sampler(
     return sampler
 
 
-def snapshot_of(session: Session, *, part: int, generator: torch.Generator) -> Snapshot:
-    """Return the state of a session between two steps."""
+def snapshot_of(
+    session: Session,
+    *,
+    part: int,
+    generator: torch.Generator,
+    shortfalls: tuple[Shortfall, ...],
+) -> Snapshot:
+    """Return the state of a session between two steps, with what fell short until then."""
     tensors = {"latents": session.latents, "generator": generator.get_state()}
     frame = session.frame
     if frame is not None:
         tensors |= {"original": frame.original, "noise": frame.noise, "mask": frame.mask}
         if frame.masked is not None:
             tensors["masked"] = frame.masked
-    return Snapshot(part=part, tensors=tensors, memory=session.sampler.memory())
+    return Snapshot(
+        part=part, tensors=tensors, memory=session.sampler.memory(), shortfalls=shortfalls
+    )
 
 
 def _kept_canvas(kept: Snapshot, checkpoint: Checkpoint) -> Canvas:

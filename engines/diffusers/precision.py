@@ -39,7 +39,11 @@ def ladder(start: Literal["fp32", "fp16", "bf16"]) -> Sequence[Rung]:
 
 
 class Ladder:
-    """Remembers per model the lowest rung that worked."""
+    """Remembers per model the lowest rung that worked.
+
+    A picture climbs by itself. What it found is remembered once it is drawn, so that one whose
+    numbers run over at every precision slows nobody else down.
+    """
 
     def __init__(self, *, start: Literal["fp32", "fp16", "bf16"], memory: Path) -> None:
         self._rungs = ladder(start)
@@ -48,33 +52,29 @@ class Ladder:
         self._known: dict[str, str] = {}
         with suppress(OSError, ValueError, AttributeError):
             self._known = {str(k): str(v) for k, v in json.loads(memory.read_bytes()).items()}
-        self._written = dict(self._known)
 
     def rung(self, mark: str) -> Rung:
-        """Return the rung at which a model is used now."""
+        """Return the rung at which new pictures of a model begin."""
         return self._by_name.get(self._known.get(mark, ""), self._rungs[0])
 
-    def above(self, rung: Rung, *, decoder_only: bool) -> Rung | None:
-        """Return the next rung to try, None at the top.
+    def wider_decoder(self, rung: Rung) -> Rung | None:
+        """Return the next rung at which the same latents are decoded more exactly, if any."""
+        above = self._above(rung)
+        return next((one for one in above if one.network == rung.network), None)
 
-        Args:
-            rung: The one that failed.
-            decoder_only: Whether the latents are sound, so that decoding again may do.
-        """
-        later = self._rungs[self._rungs.index(rung) + 1 :]
-        if not decoder_only:
-            later = [one for one in later if one.network == torch.float32]
-        return later[0] if later else None
+    def wider_network(self, rung: Rung) -> Rung | None:
+        """Return the next rung at which the picture is drawn more exactly, if any."""
+        above = self._above(rung)
+        return next((one for one in above if one.network != rung.network), None)
 
-    def set(self, mark: str, rung: Rung) -> None:
-        """Use a rung for a model from now on."""
-        self._known[mark] = rung.name
+    def _above(self, rung: Rung) -> Sequence[Rung]:
+        return self._rungs[self._rungs.index(rung) + 1 :]
 
-    def remember(self) -> None:
-        """Write down the rungs that work, if any of them has changed."""
-        if self._known == self._written:
+    def remember(self, mark: str, rung: Rung) -> None:
+        """Begin new pictures of a model at a rung that worked, unless they begin higher up."""
+        if rung not in self._above(self.rung(mark)):
             return
-        self._written = dict(self._known)
+        self._known[mark] = rung.name
         # A lost memory costs one broken picture more, which is caught again.
         with suppress(OSError):
             self._memory.parent.mkdir(parents=True, exist_ok=True)

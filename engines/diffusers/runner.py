@@ -103,7 +103,7 @@ class Runner:
         if work is None or leader.group is None:
             return
         group = leader.group
-        checkpoint = studio.dressed(work.model, loras=group.loras, tiling=group.tiling)
+        checkpoint = studio.dressed(work.model, work.rung, loras=group.loras, tiling=group.tiling)
         with studio.batches.watched(group, len(sessions)):
             step(sessions, checkpoint, network=studio.network, guides=studio.guides)
 

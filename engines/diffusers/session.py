@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 import torch
 
-from engines.base import Shortfall
 from engines.diffusers.conditioning import Conditioning
 from engines.diffusers.library import Shelved
 from engines.diffusers.samplers import SamplerRun
@@ -78,7 +77,6 @@ class Session:
     cfg: float
     guides: tuple[Guide, ...] = ()
     frame: Frame | None = None
-    shortfalls: tuple[Shortfall, ...] = ()
     _next: torch.Tensor | None = field(default=None, init=False, repr=False)
 
     @property

@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from engines.base import Shortfall
 from engines.diffusers.versions import versions
 from engines.spec import SPEC_JSON, GenerationSpec
 
 _LOG = logging.getLogger(__name__)
-_FORMAT = "1"
+_FORMAT = "2"
+_SHORTFALLS: TypeAdapter[tuple[Shortfall, ...]] = TypeAdapter(tuple[Shortfall, ...])
 _DAY_SECONDS = 86_400
 
 
@@ -31,24 +34,28 @@ class Snapshot:
         part: Index of the pass that was under way.
         tensors: Latents, the generator's state, and what an inpainting keeps.
         memory: The sampler's, as `SamplerRun.memory` tells it.
+        shortfalls: What could not be honoured until then.
     """
 
     part: int
     tensors: Mapping[str, torch.Tensor]
     memory: Mapping[str, Any]
+    shortfalls: tuple[Shortfall, ...] = ()
 
 
-def circumstances(spec: GenerationSpec, *, marks: tuple[str, ...], rung: str, device: str) -> str:
+def circumstances(
+    spec: GenerationSpec, *, marks: tuple[str, ...], rungs: tuple[str, ...], device: str
+) -> str:
     """Name all that must be the same for a snapshot to be taken up again.
 
     Args:
         spec: What is drawn.
         marks: Of the files of every model that takes part.
-        rung: Precision.
+        rungs: The precision of every pass.
         device: Kind of device; another one rounds differently.
     """
     about = [f"{name} {version}" for name, version in versions().items()]
-    content = [_FORMAT, SPEC_JSON.dump_json(spec).decode(), *marks, rung, device, *about]
+    content = [_FORMAT, SPEC_JSON.dump_json(spec).decode(), *marks, *rungs, device, *about]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()
 
 
@@ -84,7 +91,12 @@ class Snapshots:
         """
         tensors = {f"state.{k}": v.detach().cpu().clone() for k, v in snapshot.tensors.items()}
         told = _flatten(snapshot.memory, tensors)
-        notes = {"under": under, "part": str(snapshot.part), "memory": json.dumps(told)}
+        notes = {
+            "under": under,
+            "part": str(snapshot.part),
+            "memory": json.dumps(told),
+            "shortfalls": _SHORTFALLS.dump_json(snapshot.shortfalls).decode(),
+        }
         self._writing = {name: one for name, one in self._writing.items() if not one.done()}
         if time.time() - self._swept > _DAY_SECONDS:
             self._desk.submit(self.sweep)
@@ -113,6 +125,7 @@ class Snapshots:
                 part=int(notes["part"]),
                 tensors={k[6:]: v for k, v in tensors.items() if k.startswith("state.")},
                 memory=_unflatten(json.loads(notes["memory"]), tensors),
+                shortfalls=_SHORTFALLS.validate_json(notes["shortfalls"]),
             )
         except (OSError, SafetensorError, ValueError, KeyError) as error:
             _LOG.warning("snapshot of %s cannot be read: %s", picture_id, error)

@@ -19,7 +19,7 @@ from engines.diffusers.guiding import Guides
 from engines.diffusers.library import Library, Shelved
 from engines.diffusers.loader import Loader
 from engines.diffusers.meter import meter_of
-from engines.diffusers.precision import Ladder
+from engines.diffusers.precision import Ladder, Rung
 from engines.diffusers.preview import Previews
 from engines.diffusers.replay import Replays
 from engines.diffusers.settings import DiffusersSettings
@@ -58,13 +58,20 @@ class Studio:
         """Pictures above this size are decoded in tiles."""
         return self.settings.tile_pixels or self.rules.tile_pixels
 
-    def dressed(self, model: Shelved, *, loras: tuple[Lora, ...], tiling: Tiling) -> Checkpoint:
-        """Return a loaded model with exactly these LoRAs and seams.
+    def dressed(
+        self,
+        model: Shelved,
+        rung: Rung | None = None,
+        *,
+        loras: tuple[Lora, ...],
+        tiling: Tiling,
+    ) -> Checkpoint:
+        """Return a loaded model with exactly these LoRAs and seams; `rung` as the loader has it.
 
         Raises:
             InvalidSpecError: the model or a LoRA cannot be used.
         """
-        checkpoint = self.loader.get(model)
+        checkpoint = self.loader.get(model, rung)
         self.adapters.wear(checkpoint, loras)
         checkpoint.seams.set(tiling)
         return checkpoint

@@ -1,7 +1,7 @@
 """Enlarges finished pixels, with an upscaler model or with Lanczos' filter."""
 
 from collections.abc import Generator
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import torch
 
@@ -16,18 +16,6 @@ from engines.spec import LANCZOS, Tiling
 
 Enlarging: TypeAlias = Generator[None, None, tuple[Pixels, tuple[Shortfall, ...]]]
 """An enlargement under way; every wait is a step boundary."""
-
-_T = TypeVar("_T")
-
-
-def at_once(work: Generator[None, None, _T]) -> _T:
-    """Go through with work that could wait, and return what it returns."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            result: _T = end.value
-            return result
 
 
 class Upscalers:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from engines.base import Phase
 from engines.diffusers.library import Shelved
+from engines.diffusers.precision import Rung
 from engines.diffusers.session import Group, Session
 
 
@@ -13,11 +14,13 @@ class Work:
 
     Attributes:
         model: The model that it needs.
+        rung: The precision at which it needs it.
         session: What is to be stepped, when the phase is `drawing`.
     """
 
     phase: Phase
     model: Shelved
+    rung: Rung
     session: Session | None = None
 
     @property

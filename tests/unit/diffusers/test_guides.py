@@ -63,8 +63,8 @@ async def test_a_seamless_picture_has_no_edge(
     picture = pixels_of((await draw(engine, spec))[0].png)
     real = Preparation.lay_out
 
-    def rolled(self: Preparation, before: torch.Tensor | None) -> Any:
-        canvas = real(self, before)
+    def rolled(self: Preparation, *more: Any) -> Any:
+        canvas = real(self, *more)
         return replace(canvas, latents=canvas.latents.roll([4] * len(axes), axes))
 
     monkeypatch.setattr(Preparation, "lay_out", rolled)
@@ -86,8 +86,8 @@ async def test_a_guide_leaves_a_seamless_picture_seamless(
     picture = pixels_of((await draw(engine, spec))[0].png)
     real = Preparation.lay_out
 
-    def rolled(self: Preparation, before: torch.Tensor | None) -> Any:
-        canvas = real(self, before)
+    def rolled(self: Preparation, *more: Any) -> Any:
+        canvas = real(self, *more)
         return replace(canvas, latents=canvas.latents.roll((4, 4), (-2, -1)))
 
     monkeypatch.setattr(Preparation, "lay_out", rolled)

@@ -1,30 +1,20 @@
-"""Broken numbers and full memory: what is tried, what is remembered, what is said."""
+"""Full memory, lost memory, a device that is not there: what is tried, and what is said."""
 
 import gc
 import weakref
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from engines.diffusers import DiffusersEngine, life, tidying
+from engines.diffusers import developing, life, tidying
 from engines.diffusers import runner as runner_module
 from engines.diffusers.devices import DEVICES, batch_size, guess_device
-from engines.diffusers.pixels import NotFiniteError
-from engines.diffusers.precision import Ladder, ladder
 from engines.diffusers.settings import DiffusersSettings
 from engines.diffusers.studio import Studio
-from engines.errors import BadPictureError, EngineDownError, OutOfMemoryError
-from tests.fakes.drawing import SPEC, draw, draw_all, pixels_of
-
-
-@pytest.fixture
-def half(make_engine: Any) -> DiffusersEngine:
-    """An engine that starts with bfloat16, which a CPU can do, too."""
-    return make_engine(precision="bf16")
+from engines.errors import EngineDownError, OutOfMemoryError
+from tests.fakes.drawing import SPEC, draw, draw_all
 
 
 def test_every_device_has_its_reasons() -> None:
@@ -37,89 +27,6 @@ def test_every_device_has_its_reasons() -> None:
     assert batch_size(DEVICES["cpu"], DiffusersSettings(batch=9)) == 9
     with pytest.raises(ValueError, match="tpu"):
         guess_device("tpu")
-
-
-def test_the_ladder_climbs_to_single_precision() -> None:
-    assert [rung.name for rung in ladder("fp16")] == ["fp16", "fp16+vae-fp32", "fp32"]
-    assert [rung.name for rung in ladder("fp32")] == ["fp32"]
-
-
-def test_the_ladder_remembers_what_worked(tmp_path: Path) -> None:
-    first = Ladder(start="fp16", memory=tmp_path / "p.json")
-    above = first.above(first.rung("m"), decoder_only=False)
-    assert above is not None
-    first.set("m", above)
-    assert Ladder(start="fp16", memory=tmp_path / "p.json").rung("m").name == "fp16"
-    first.remember()
-    assert Ladder(start="fp16", memory=tmp_path / "p.json").rung("m").name == "fp32"
-
-
-@pytest.fixture
-def overflowing(monkeypatch: pytest.MonkeyPatch) -> set[torch.dtype]:
-    """Decoders of these number formats run over."""
-    formats = {torch.bfloat16}
-    real = life.decode
-
-    def decode(latents: Any, checkpoint: Any, *, tiled: bool) -> Any:
-        if checkpoint.vae.dtype in formats:
-            raise NotFiniteError
-        return real(latents, checkpoint, tiled=tiled)
-
-    monkeypatch.setattr(life, "decode", decode)
-    return formats
-
-
-@pytest.mark.usefixtures("overflowing")
-async def test_a_decoder_that_runs_over_is_replaced_by_a_wider_one(
-    half: DiffusersEngine, make_engine: Any
-) -> None:
-    picture, progress = await draw(half, SPEC)
-    assert picture.facts["precision"] == "bf16+vae-fp32"
-    assert [p.phase for p in progress].count("decoding") == 1
-    await half.aclose()
-    again, _ = await draw(make_engine(precision="bf16"), SPEC)
-    assert again.facts["precision"] == "bf16+vae-fp32"
-
-
-async def test_a_picture_that_runs_over_everywhere_is_an_error(
-    half: DiffusersEngine, overflowing: set[torch.dtype]
-) -> None:
-    overflowing.add(torch.float32)
-    with pytest.raises(BadPictureError):
-        await draw(half, SPEC)
-
-
-async def test_latents_that_run_over_are_drawn_again_in_single_precision(
-    half: DiffusersEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = runner_module.step
-
-    def poisoned(sessions: Any, checkpoint: Any, **tools: Any) -> None:
-        real(sessions, checkpoint, **tools)
-        if checkpoint.dtype == torch.bfloat16:
-            for session in sessions:
-                session.latents = session.latents * float("nan")
-
-    monkeypatch.setattr(runner_module, "step", poisoned)
-    picture, _ = await draw(half, SPEC)
-    assert picture.facts["precision"] == "fp32"
-    assert pixels_of(picture.png).std() > 1
-
-
-async def test_a_picture_that_is_flat_at_every_precision_was_drawn_so(
-    half: DiffusersEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[torch.dtype] = []
-
-    def black(_: Any, checkpoint: Any, **__: Any) -> Any:
-        seen.append(checkpoint.vae.dtype)
-        return np.zeros((64, 64, 3), np.uint8)
-
-    monkeypatch.setattr(life, "decode", black)
-    picture, _ = await draw(half, SPEC)
-    assert [shortfall.code for shortfall in picture.shortfalls] == ["flat_picture"]
-    assert torch.float32 in seen
-    assert picture.facts["precision"] == "bf16"
 
 
 @pytest.fixture
@@ -161,7 +68,7 @@ async def test_a_single_picture_that_is_too_large_is_an_error(
 async def test_a_decoder_short_of_memory_decodes_in_tiles(
     make_engine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, tries = life.decode, []
+    real, tries = developing.decode, []
 
     def decode(latents: Any, checkpoint: Any, *, tiled: bool) -> Any:
         tries.append(tiled)
@@ -169,7 +76,7 @@ async def test_a_decoder_short_of_memory_decodes_in_tiles(
             raise RuntimeError("MPS backend out of memory")
         return real(latents, checkpoint, tiled=tiled)
 
-    monkeypatch.setattr(life, "decode", decode)
+    monkeypatch.setattr(developing, "decode", decode)
     await draw(make_engine(), SPEC)
     assert tries == [False, True]
 

@@ -18,6 +18,7 @@ from engines.diffusers.recipes import RECIPES
 from engines.spec import SPEC_JSON, GenerationSpec, Hires
 from tests.fakes.drawing import SPEC, draw
 from tests.fakes.turn import GateTurn
+from tests.fakes.upscaler_files import make_compact
 
 
 def in_lockstep(name: str) -> tuple[GateTurn, threading.Semaphore]:
@@ -80,6 +81,35 @@ async def test_the_second_pass_is_taken_up_where_it_stood(engine: DiffusersEngin
     first, png = await resumed_at(engine, spec, "second")
     assert first == 6
     assert png == undisturbed.png
+
+
+async def test_a_picture_that_waits_to_be_decoded_is_not_drawn_again(
+    engine: DiffusersEngine,
+) -> None:
+    undisturbed, _ = await draw(engine, SPEC)
+    turn = GateTurn("drawn")
+    turn.on_enter = lambda: turn.entered > SPEC.steps and setattr(turn, "_open", False)
+    async with aclosing(engine.generate(SPEC, turn)) as updates:
+        async for update in updates:
+            assert isinstance(update, Progress), "it was not interrupted"
+            if update.phase == "parked":
+                break
+    picture, progress = await draw(engine, SPEC, GateTurn("drawn"))
+    assert [p.phase for p in progress] == ["encoding", "decoding"]
+    assert picture.png == undisturbed.png
+
+
+async def test_what_fell_short_before_an_interruption_is_told_after_it(
+    engine: DiffusersEngine, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engines.diffusers.upscaling.is_installed", lambda: False)
+    path = make_compact(models_dir / "absent.safetensors")
+    spec = replace(SPEC, hires=Hires(scale=2.0, upscaler="absent"))
+    await draw_until(engine, spec, "short", 5)
+    picture, _ = await draw(engine, spec, GateTurn("short"))
+    path.unlink()
+    assert [short.code for short in picture.shortfalls] == ["upscaler_missing"]
+    assert "upscalers" not in picture.facts
 
 
 @pytest.mark.parametrize(
@@ -153,6 +183,7 @@ from pathlib import Path
 from engines.spec import SPEC_JSON
 from tests.fakes.local import engine_in
 from tests.fakes.turn import GateTurn
+from tests.fakes.upscaler_files import make_compact
 
 async def main() -> None:
     models, folder, spec = sys.argv[1:]

@@ -3,9 +3,10 @@
 import importlib.util
 import shutil
 import sys
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -19,9 +20,9 @@ from engines.diffusers.library import Library
 from engines.diffusers.names import UPSCALER_MISSING
 from engines.diffusers.pixels import cover
 from engines.diffusers.upscaler import Upscaler, enlarge, import_spandrel, load_upscaler
-from engines.diffusers.upscaling import Upscalers, at_once
+from engines.diffusers.upscaling import Upscalers
 from engines.errors import InvalidSpecError, ModelNotFoundError
-from engines.spec import Tiling, Upscale
+from engines.spec import Hires, Tiling, Upscale
 from tests.fakes.drawing import SPEC, distance, draw, pixels_of
 from tests.fakes.local import engine_in
 from tests.fakes.pictures import gradient
@@ -30,6 +31,7 @@ from tests.fakes.upscaler_files import make_compact, make_esrgan
 
 CPU = torch.device("cpu")
 Pixels = NDArray[np.uint8]
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -43,6 +45,16 @@ def upscalers(tmp_path: Path) -> Upscalers:
         models_dir=tmp_path / "models", digests=Digests(memory=tmp_path / "digests.json")
     )
     return Upscalers(library=library, device=CPU)
+
+
+def at_once(work: Generator[None, None, T]) -> T:
+    """Go through with work that could wait, and return what it returns."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 
 def noise(width: int, height: int) -> Pixels:
@@ -128,6 +140,23 @@ async def test_every_tile_waits_for_its_turn(models_dir: Path, tmp_path: Path) -
     await engine.aclose()
     assert other.entered == turn.entered + 1
     assert (pixels_of(picture.png) == repeated(pixels_of(plain[0].png), 2)).all()
+
+
+async def test_every_tile_before_a_second_pass_waits_for_its_turn(
+    models_dir: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(models_dir / "tiny-sd15", tmp_path / "models" / "tiny-sd15")
+    make_compact(tmp_path / "models" / "repeat.safetensors")
+    engine = engine_in(tmp_path, tmp_path / "models")
+    spec = replace(SPEC, steps=1, width=64, height=640)
+    turns = GateTurn(), GateTurn()
+    for upscaler, turn in zip(("lanczos", "repeat"), turns, strict=True):
+        hires = Hires(scale=1.2, strength=1.0, upscaler=upscaler)
+        await draw(engine, replace(spec, hires=hires), turn)
+    await engine.aclose()
+    by_filter, by_model = turns
+    loading = tile = 1
+    assert by_model.entered == by_filter.entered - loading + tile
 
 
 @pytest.mark.parametrize("upscaler", ["lanczos", "sharp"])
