@@ -61,7 +61,7 @@ async def _list(address: Address, wanted: Wanted, *, as_json: bool) -> None:
         console.print(f"[dim]gallery  {address.url('vision')}[/]")
     else:
         for number, item in enumerate(items, 1):
-            typer.echo("\t".join((str(number), *_cells(item))))
+            typer.echo(output.words("\t".join((str(number), *_cells(item)))))
 
 
 def _cells(item: StoredPicture) -> tuple[str, str, str, str, str, str]:

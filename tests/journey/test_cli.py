@@ -221,3 +221,12 @@ async def test_two_services_do_not_share_a_list(cli: Cli, client: Client, tmp_pa
     async with Service(tmp_path / "other") as other, client_of(other) as there:
         key = (await there.draw("there"))["artifacts"][0]["key"]
         assert (await cli("images.select", "1", IMAGES_BASE=other.url)).out.startswith(key)
+
+
+async def test_a_prompt_gives_no_orders_to_a_terminal(cli: Cli, client: Client) -> None:
+    job_id = (await client.draw("a \x1b]0;mine\x07\x9b2J\x1b[8m card"))["job_id"]
+    for words in (("images.list",), ("images.jobs",), ("images.select", "1")):
+        seen = await on_terminal(cli, *words)
+        assert "a ]0;mine2J[8m card" in seen, words
+    for words in (("images.list",), ("images.status", job_id)):
+        assert "a ]0;mine2J[8m card" in (await cli(*words)).out
