@@ -20,6 +20,9 @@ from service.settings import Settings, SettingsError, read_settings
 
 FIRST_PROMPT = "a red cube on a wooden table"
 
+_WRONG_SETTING = 2
+"""Exit status for a wrong setting, ours and the service's."""
+
 
 def main(*, interrupted: int) -> None:
     """Do what the command line asks and exit with its status; `interrupted` is Ctrl-C's."""
@@ -31,7 +34,7 @@ def main(*, interrupted: int) -> None:
         sys.exit(asyncio.run(serve(settings, prompt=asked.prompt, once=asked.once)))
     except SettingsError as error:
         sys.stderr.write(f"{name}: {error}\n")
-        sys.exit(2)
+        sys.exit(_WRONG_SETTING)
     except (KeyboardInterrupt, asyncio.CancelledError):
         # Ctrl-C or SIGTERM is how a service that was to run for ever ends; a picture it cuts short.
         sys.exit(interrupted if asked.once else 0)
@@ -89,7 +92,7 @@ async def serve(settings: Settings, *, prompt: str | None, once: bool) -> int:
                 await server.wait_until_up(images)
             except ServerDiedError as error:
                 news.print(f"[bold red]Error[/] {escape(str(error))}")
-                return 1
+                return _WRONG_SETTING if error.code == _WRONG_SETTING else 1
             news.print(f"KITTY Images answers at {address.base}")
             wanted = prompt or (FIRST_PROMPT if once or await _empty(images) else None)
             status = await _draw_and_tell(images, settings, wanted, once=once)

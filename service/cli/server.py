@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from service.cli.client import Images
-from service.cli.exits import UnreachableError
+from service.cli.exits import AnsweredError, UnreachableError
 from service.settings import SettingsError
 
 _LAST_WORDS = 2000
@@ -20,16 +20,24 @@ _ASK_SECONDS = 0.03
 
 
 class ServerDiedError(Exception):
-    """The service ended before it answered; the message ends with its last words."""
+    """The service ended before it answered; the message ends with its last words.
+
+    Attributes:
+        code: The exit status that it left.
+    """
+
+    def __init__(self, detail: str, *, code: int) -> None:
+        super().__init__(detail)
+        self.code = code
 
 
 async def answers(images: Images) -> bool:
-    """Say whether KITTY Images is there already."""
+    """Say whether KITTY Images is there already; whoever refuses to say so is somebody else."""
     try:
         reply = await images.call("GET", "healthz")
-        return isinstance(reply, dict) and reply.get("status") == "ok"
-    except UnreachableError:
+    except (UnreachableError, AnsweredError):
         return False
+    return isinstance(reply, dict) and reply.get("status") == "ok"
 
 
 class Server:
@@ -91,10 +99,11 @@ class Server:
             ServerDiedError: it ended instead.
         """
         while not await answers(images):
-            if self._running.returncode is not None:
+            if (code := self._running.returncode) is not None:
                 words = self.log.read_text(errors="replace")[-_LAST_WORDS:].strip()
                 silence = f"it left no word in {self.log}; is the disk full?"
-                raise ServerDiedError(f"the service did not start:\n{words or silence}")
+                detail = f"the service did not start:\n{words or silence}"
+                raise ServerDiedError(detail, code=code)
             await asyncio.sleep(_ASK_SECONDS)
 
     async def ended(self) -> int:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from PIL import Image
 
 from tests.journey.running import ROOT, Service, environment
@@ -131,15 +133,34 @@ async def test_the_settings_file_is_read_and_the_environment_wins(
 async def test_a_taken_port_ends_it_with_the_service_s_own_words(tmp_path: Path, port: int) -> None:
     async with deaf(port), started(tmp_path, SERVICE_PORT=str(port)) as process:
         _, err = await process.communicate()
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert b"cannot listen on" in err
+
+
+async def test_a_port_where_another_service_refuses_us_is_a_taken_one(tmp_path: Path) -> None:
+    stranger = TestServer(web.Application())
+    async with stranger, started(tmp_path, SERVICE_PORT=str(stranger.port)) as process:
+        _, err = await process.communicate()
+    assert process.returncode == 2
+    assert b"Traceback" not in err
+    assert b"cannot listen on" in err
+
+
+async def test_a_setting_that_only_the_service_knows_to_be_wrong_is_exit_2(
+    tmp_path: Path, port: int
+) -> None:
+    settings = {"SERVICE_PORT": str(port), "IMAGE_ENGINE": "crayons"}
+    async with started(tmp_path, **settings) as process:
+        _, err = await process.communicate()
+    assert process.returncode == 2
+    assert b"IMAGE_ENGINE: 'crayons'" in err
 
 
 async def test_a_log_that_takes_nothing_is_suspected(tmp_path: Path, port: int) -> None:
     (tmp_path / "service.log").symlink_to("/dev/null")
     async with deaf(port), started(tmp_path, SERVICE_PORT=str(port)) as process:
         _, err = await process.communicate()
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert b"is the disk full?" in err
 
 
