@@ -9,80 +9,62 @@ from diffusers.utils import set_weights_and_activate_adapters
 
 from engines.diffusers.batches import is_out_of_memory
 from engines.diffusers.checkpoint import Checkpoint
-from engines.diffusers.headers import in_short
-from engines.diffusers.library import Library, Shelved
+from engines.diffusers.digests import signature
+from engines.diffusers.headers import BrokenFileError, in_short
+from engines.diffusers.plan import Worn
 from engines.errors import InvalidSpecError
-from engines.spec import Lora
 
 _KEPT = 8
 """Adapters that stay loaded; each slows down switching a little."""
 
 
-class Adapters:
-    """Puts LoRAs on checkpoints; used by the drawing thread alone."""
+def wear(checkpoint: Checkpoint, loras: tuple[Worn, ...]) -> None:
+    """Make a checkpoint draw with exactly these LoRAs; one that is named twice acts twice.
 
-    def __init__(self, *, library: Library) -> None:
-        self._library = library
+    Raises:
+        InvalidSpecError: one cannot be loaded, or does not fit.
+    """
+    if checkpoint.worn == loras:
+        return
+    checkpoint.worn = None
+    pipeline = checkpoint.pipeline()
+    weights: dict[str, float] = {}
+    for lora in loras:
+        name = _loaded(checkpoint, pipeline, lora, keep=weights)
+        weights[name] = weights.get(name, 0.0) + lora.weight
+    if weights:
+        pipeline.enable_lora()
+        _weigh(pipeline, list(weights), list(weights.values()))
+    elif checkpoint.adapters:
+        pipeline.disable_lora()
+    checkpoint.worn = loras
 
-    def wear(self, checkpoint: Checkpoint, loras: tuple[Lora, ...]) -> None:
-        """Make a checkpoint draw with exactly these LoRAs; one that is named twice acts twice.
 
-        Raises:
-            InvalidSpecError: one is missing, broken, or does not fit.
-        """
-        if checkpoint.worn == loras:
-            return
-        checkpoint.worn = None
-        pipeline = checkpoint.pipeline()
-        weights: dict[str, float] = {}
-        for lora in loras:
-            name = self._load(checkpoint, pipeline, lora.name, keep=weights)
-            weights[name] = weights.get(name, 0.0) + lora.weight
-        if weights:
-            pipeline.enable_lora()
-            _weigh(pipeline, list(weights), list(weights.values()))
-        elif checkpoint.adapters:
-            pipeline.disable_lora()
-        checkpoint.worn = loras
-
-    def outdated(self, checkpoint: Checkpoint, loras: tuple[Lora, ...]) -> bool:
-        """Say whether the file of a LoRA that acts has changed; then it is put on anew.
-
-        Raises:
-            InvalidSpecError: one is missing or broken.
-        """
-        marks = [self._library.find(lora.name, "lora", field="loras").mark for lora in loras]
-        if checkpoint.worn != loras or all(mark in checkpoint.adapters for mark in marks):
-            return False
-        checkpoint.worn = None
-        return True
-
-    def _load(
-        self,
-        checkpoint: Checkpoint,
-        pipeline: Any,  # noqa: ANN401
-        name: str,
-        *,
-        keep: Container[str],
-    ) -> str:
-        shelved = self._library.find(name, "lora", field="loras")
-        if shelved.mark in checkpoint.adapters:
-            return checkpoint.adapters[shelved.mark]
-        _make_room(checkpoint, pipeline, keep=keep)
-        adapter = f"lora_{shelved.mark[:16]}"
-        # New layers lie around the old ones; what was captured before knows nothing of them.
-        checkpoint.captures.clear()
-        try:
-            _add(pipeline, shelved, adapter)
-        except Exception as error:
-            # What was loaded of it before it failed must not act.
-            _remove(pipeline, adapter)
-            if is_out_of_memory(error):
-                raise
-            detail = f"the LoRA {name} does not fit: {in_short(error)}"
-            raise InvalidSpecError(detail, field="loras") from error
-        checkpoint.adapters[shelved.mark] = adapter
-        return adapter
+def _loaded(
+    checkpoint: Checkpoint,
+    pipeline: Any,  # noqa: ANN401
+    lora: Worn,
+    *,
+    keep: Container[str],
+) -> str:
+    """Return the name of a LoRA's adapter, loading it first where it is not."""
+    if lora.mark in checkpoint.adapters:
+        return checkpoint.adapters[lora.mark]
+    _make_room(checkpoint, pipeline, keep=keep)
+    adapter = f"lora_{lora.mark[:16]}"
+    # New layers lie around the old ones; what was captured before knows nothing of them.
+    checkpoint.captures.clear()
+    try:
+        _add(pipeline, lora, adapter)
+    except Exception as error:
+        # What was loaded of it before it failed must not act.
+        _remove(pipeline, adapter)
+        if is_out_of_memory(error):
+            raise
+        detail = f"the LoRA {lora.name} does not fit: {in_short(error)}"
+        raise InvalidSpecError(detail, field="loras") from error
+    checkpoint.adapters[lora.mark] = adapter
+    return adapter
 
 
 @contextmanager
@@ -94,7 +76,9 @@ def _several() -> Iterator[None]:
         yield
 
 
-def _add(pipeline: Any, lora: Shelved, adapter: str) -> None:  # noqa: ANN401
+def _add(pipeline: Any, lora: Worn, adapter: str) -> None:  # noqa: ANN401
+    if signature((lora.path,)) != lora.mark:
+        raise BrokenFileError("it was changed while it was to be drawn with")
     with _several():
         pipeline.load_lora_weights(
             str(lora.path.parent), weight_name=lora.path.name, adapter_name=adapter

@@ -7,9 +7,9 @@ from typing import Any, TypedDict
 import torch
 
 from engines.diffusers.library import Shelved
+from engines.diffusers.plan import Worn
 from engines.diffusers.precision import Rung
 from engines.diffusers.seams import Seams
-from engines.spec import Lora
 
 
 class Parts(TypedDict):
@@ -46,7 +46,7 @@ class Checkpoint:
     zeros_for_empty: bool
     bytes: int = field(init=False)
     adapters: dict[str, str] = field(default_factory=dict)
-    worn: tuple[Lora, ...] | None = ()
+    worn: tuple[Worn, ...] | None = ()
     seams: Seams = field(default_factory=Seams)
     captures: dict[Hashable, Any] = field(default_factory=dict)
 

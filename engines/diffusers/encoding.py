@@ -8,11 +8,11 @@ import torch
 
 from engines.diffusers.checkpoint import Checkpoint
 from engines.diffusers.conditioning import Conditioning
-from engines.diffusers.plan import Pass
+from engines.diffusers.plan import Pass, Worn
 from engines.diffusers.windows import Window, windows
 from engines.errors import InvalidSpecError
 from engines.prompts import parse_prompt
-from engines.spec import GenerationSpec, Lora
+from engines.spec import GenerationSpec
 
 _CACHED = 64
 _AESTHETIC_SCORE, _NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5
@@ -109,7 +109,7 @@ def _length(text: str, checkpoint: Checkpoint) -> int:
 def _cached(
     text: str,
     checkpoint: Checkpoint,
-    manner: tuple[tuple[Lora, ...], int],
+    manner: tuple[tuple[Worn, ...], int],
     length: int,
     cache: PromptCache,
 ) -> Encoded:

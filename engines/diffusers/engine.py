@@ -217,13 +217,12 @@ class DiffusersEngine:
     def _finish(self, spec: GenerationSpec, drawn: Drawn) -> Picture:
         """Encode the picture and count what its facts still lack; runs beside the loop."""
         height, width = drawn.pixels.shape[:2]
-        facts = dict(drawn.facts)
-        facts |= digests_of(spec, drawn.shortfalls, self._library)
+        digests, more = digests_of(spec, drawn, self._library)
         return Picture(
             png=encode_png(drawn.pixels),
             width=width,
             height=height,
             seed=spec.seed,
-            facts=facts,
-            shortfalls=drawn.shortfalls,
+            facts={**drawn.facts, **digests},
+            shortfalls=(*drawn.shortfalls, *more),
         )

@@ -69,7 +69,8 @@ class Life:
         """
         studio, spec = self._studio, self._spec
         plan = make_plan(spec, studio.library)
-        self._rungs = {mark: studio.ladder.rung(mark) for mark in plan.marks}
+        models = [part.model.mark for part in plan.passes]
+        self._rungs = {mark: studio.ladder.rung(mark) for mark in models}
         try:
             pixels, decoder = yield from self._sound(plan)
             # Now, as others may use the models while it is enlarged.
@@ -81,7 +82,7 @@ class Life:
             self._keep()
             raise
         self.forget()
-        return Drawn(pixels, facts, (*self._shortfalls, *more))
+        return Drawn(pixels, facts, plan.files, (*self._shortfalls, *more))
 
     def _sound(self, plan: Plan) -> Walk[Developed]:
         """Draw and decode; a broken picture is drawn again higher up the precision ladder."""

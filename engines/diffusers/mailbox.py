@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from engines.base import Json, Progress, Shortfall
+from engines.diffusers.plan import Files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,10 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A finished picture before it is encoded: `pixels` is height x width x 3, eight bits."""
+    """A finished picture before it is encoded.
+
+    Attributes:
+        pixels: Height x width x 3, eight bits.
+        files: Every file that took part.
+    """
 
     pixels: "NDArray[np.uint8]"
     facts: dict[str, Json]
+    files: Files
     shortfalls: tuple[Shortfall, ...] = ()
 
 

@@ -44,8 +44,6 @@ def open_session(
     Raises:
         InvalidSpecError: something that the spec names is missing or does not fit.
     """
-    if studio.adapters.outdated(studio.loader.get(part.model, rung), part.loras):
-        studio.prompts.clear()
     checkpoint = studio.dressed(part.model, rung, loras=part.loras, tiling=spec.tiling)
     conditioning = encode(spec, checkpoint, part=part, cache=studio.prompts)
     sampler = _sampler(part, spec, checkpoint, generator)

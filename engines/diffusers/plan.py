@@ -1,6 +1,8 @@
 """Plans a picture: which passes of which model at which size, and what falls short of the wish."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from engines.base import Shortfall, SizeBounds
@@ -14,7 +16,24 @@ from engines.spec import LANCZOS, LATENT, Control, GenerationSpec, Lora
 GRID = 8
 """Sides are multiples of this many pixels: one latent."""
 
+Files: TypeAlias = Mapping[tuple[Kind, str], Shelved]
+"""Files by kind and by the name that a request gave them."""
+
 Start: TypeAlias = Literal["noise", "picture", "latents", "enlarged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Worn:
+    """A LoRA as it was found when the picture was planned, and how strongly it acts.
+
+    Attributes:
+        mark: Of the file's state: trained further, it is another one.
+    """
+
+    name: str
+    path: Path
+    mark: str
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +56,21 @@ class Pass:
     start: Start = "noise"
     strength: float = 1.0
     window: tuple[float, float] = (0.0, 1.0)
-    loras: tuple[Lora, ...] = ()
+    loras: tuple[Worn, ...] = ()
     controls: tuple[Control, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The passes of a picture, in order, and what could not be honoured."""
+    """The passes of a picture, in order, and what could not be honoured.
+
+    Attributes:
+        files: Every file that takes part, by what it is for and what the request calls it.
+    """
 
     passes: tuple[Pass, ...]
     shortfalls: tuple[Shortfall, ...]
+    files: Files
 
     @property
     def size(self) -> tuple[int, int]:
@@ -55,8 +79,8 @@ class Plan:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """Names of the states of all files that the passes need."""
-        return tuple(part.model.mark for part in self.passes)
+        """Names of the states of all files that take part."""
+        return tuple(one.mark for one in self.files.values())
 
 
 def make_plan(spec: GenerationSpec, library: Library) -> Plan:
@@ -67,7 +91,8 @@ def make_plan(spec: GenerationSpec, library: Library) -> Plan:
     """
     model = library.find(spec.model)
     _check(spec, model)
-    _find_the_rest(spec, library, model)
+    files = {("checkpoint", spec.model): model, **_find_the_rest(spec, library, model)}
+    loras = tuple(_worn(one, files["lora", one.name]) for one in spec.loras)
     size = fit(spec.width, spec.height, model.info.bounds)
     shortfalls = [] if size == (spec.width, spec.height) else [_resized(spec, model, size)]
     first = Pass(
@@ -77,12 +102,12 @@ def make_plan(spec: GenerationSpec, library: Library) -> Plan:
         start="noise" if spec.init_image is None else "picture",
         strength=1.0 if spec.init_image is None else spec.strength,
         window=(0.0, spec.refiner.start if spec.refiner else 1.0),
-        loras=spec.loras,
+        loras=loras,
         controls=spec.controls,
     )
     passes = [first]
     if spec.refiner is not None:
-        refiner = library.find(spec.refiner.model, field="refiner")
+        refiner = files["checkpoint", spec.refiner.model]
         passes.append(
             Pass(refiner, size, spec.steps, "latents", first.strength, (spec.refiner.start, 1.0))
         )
@@ -95,11 +120,11 @@ def make_plan(spec: GenerationSpec, library: Library) -> Plan:
                 steps=spec.hires.steps or spec.steps,
                 start="enlarged",
                 strength=spec.hires.strength,
-                loras=spec.loras,
+                loras=loras,
                 controls=spec.controls,
             )
         )
-    return Plan(tuple(passes), tuple(shortfalls))
+    return Plan(tuple(passes), tuple(shortfalls), files)
 
 
 def fit(width: int, height: int, bounds: SizeBounds) -> tuple[int, int]:
@@ -127,7 +152,13 @@ def _check(spec: GenerationSpec, model: Shelved) -> None:
         raise InvalidSpecError("a mask needs an init image", field="mask")
 
 
-def _find_the_rest(spec: GenerationSpec, library: Library, model: Shelved) -> None:
+def _worn(lora: Lora, file: Shelved) -> Worn:
+    return Worn(file.info.name, file.path, file.mark, lora.weight)
+
+
+def _find_the_rest(
+    spec: GenerationSpec, library: Library, model: Shelved
+) -> dict[tuple[Kind, str], Shelved]:
     """Look for every other file that is named, before anything is loaded or drawn in vain."""
     named: list[tuple[str, Kind, str]] = [
         *((lora.name, "lora", "loras") for lora in spec.loras),
@@ -135,14 +166,16 @@ def _find_the_rest(spec: GenerationSpec, library: Library, model: Shelved) -> No
     ]
     if spec.refiner is not None:
         named.append((spec.refiner.model, "checkpoint", "refiner"))
-    for name, kind, field in named:
-        other = library.find(name, kind, field=field).info
-        if not goes_with(other, model.info):
-            raise misfit(other, model.info, field=field)
     if spec.hires is not None and spec.hires.upscaler not in {LANCZOS, LATENT}:
-        library.find(spec.hires.upscaler, "upscaler", field="hires")
+        named.append((spec.hires.upscaler, "upscaler", "hires"))
     if spec.upscale is not None and spec.upscale.upscaler != LANCZOS:
-        library.find(spec.upscale.upscaler, "upscaler", field="upscale")
+        named.append((spec.upscale.upscaler, "upscaler", "upscale"))
+    found = {}
+    for name, kind, field in named:
+        other = found[kind, name] = library.find(name, kind, field=field)
+        if not goes_with(other.info, model.info):
+            raise misfit(other.info, model.info, field=field)
+    return found
 
 
 def idle(part: Pass, drawn: int) -> tuple[Shortfall, ...]:

@@ -6,8 +6,9 @@ import torch
 
 from engines.diffusers.conditioning import Conditioning
 from engines.diffusers.library import Shelved
+from engines.diffusers.plan import Worn
 from engines.diffusers.samplers import SamplerRun
-from engines.spec import Lora, Tiling
+from engines.spec import Tiling
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Group:
     shape: tuple[int, ...]
     rows: int
     tokens: int
-    loras: tuple[Lora, ...]
+    loras: tuple[Worn, ...]
     tiling: Tiling
     guides: tuple[str, ...]
     alone: str = ""

@@ -8,7 +8,7 @@ from typing import cast
 
 import torch
 
-from engines.diffusers.adapters import Adapters
+from engines.diffusers.adapters import wear
 from engines.diffusers.batches import Batches
 from engines.diffusers.checkpoint import Checkpoint
 from engines.diffusers.devices import DEVICES, DeviceKind, DeviceRules, accelerated, batch_size
@@ -19,6 +19,7 @@ from engines.diffusers.guiding import Guides
 from engines.diffusers.library import Library, Shelved
 from engines.diffusers.loader import Loader
 from engines.diffusers.meter import meter_of
+from engines.diffusers.plan import Worn
 from engines.diffusers.precision import Ladder, Rung
 from engines.diffusers.preview import Previews
 from engines.diffusers.replay import Replays
@@ -28,7 +29,7 @@ from engines.diffusers.stepper import Network, PlainNetwork
 from engines.diffusers.upscaling import Upscalers
 from engines.errors import EngineDownError
 from engines.inputs import Inputs
-from engines.spec import Lora, Tiling
+from engines.spec import Tiling
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,6 @@ class Studio:
     device_name: str
     batches: Batches
     snapshots: Snapshots
-    adapters: Adapters
     guides: Guides
     upscalers: Upscalers
     previews: Previews
@@ -63,7 +63,7 @@ class Studio:
         model: Shelved,
         rung: Rung | None = None,
         *,
-        loras: tuple[Lora, ...],
+        loras: tuple[Worn, ...],
         tiling: Tiling,
     ) -> Checkpoint:
         """Return a loaded model with exactly these LoRAs and seams; `rung` as the loader has it.
@@ -72,7 +72,7 @@ class Studio:
             InvalidSpecError: the model or a LoRA cannot be used.
         """
         checkpoint = self.loader.get(model, rung)
-        self.adapters.wear(checkpoint, loras)
+        wear(checkpoint, loras)
         checkpoint.seams.set(tiling)
         return checkpoint
 
@@ -125,7 +125,6 @@ def open_studio(furnishing: Furnishing) -> Iterator[Studio]:
             settings=settings,
             batches=Batches(most=batch_size(rules, settings), meter=meter_of(place, rules)),
             snapshots=snapshots,
-            adapters=Adapters(library=library),
             guides=Guides(library=library, device=place),
             upscalers=Upscalers(library=library, device=place),
             previews=previews,

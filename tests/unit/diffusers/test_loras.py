@@ -1,6 +1,7 @@
 """LoRAs act by their weights, and leave no trace."""
 
 import shutil
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from engines.base import Picture
 from engines.diffusers import DiffusersEngine
 from engines.errors import InvalidSpecError
 from engines.spec import Lora
 from tests.fakes.drawing import SPEC, as_array, distance, draw, draw_all, pixels_of
+from tests.fakes.turn import GateTurn
 
 
 @pytest.mark.filterwarnings("ignore:Already found a `peft_config`:UserWarning")
@@ -83,6 +86,67 @@ async def test_a_lora_that_was_trained_further_acts_as_it_is_now(
         again, _ = await draw(engine, trained)
         assert picture.png == expected.png == again.png
     path.unlink()
+
+
+def put(path: Path, weights: dict[str, torch.Tensor]) -> None:
+    """Write a new file in the place of an old one, whose memory may be in use."""
+    save_file(weights, path.with_suffix(".new"))
+    path.with_suffix(".new").replace(path)
+
+
+def on_the_text(seed: int) -> dict[str, torch.Tensor]:
+    """A LoRA on a text encoder."""
+    generator, attention = torch.Generator().manual_seed(seed), "self_attn.q_proj"
+    return {
+        f"text_encoder.text_model.encoder.layers.{layer}.{attention}.lora_{side}.weight": (
+            torch.randn(shape, generator=generator)
+        )
+        for layer in range(3)
+        for side, shape in (("A", (4, 32)), ("B", (32, 4)))
+    }
+
+
+async def test_a_lora_on_the_text_that_was_trained_further_reads_the_prompt_anew(
+    engine: DiffusersEngine, make_engine: Any, models_dir: Path
+) -> None:
+    """Also where another picture was drawn in between, without it."""
+    path = models_dir / "loras" / "reader.safetensors"
+    spec = replace(SPEC, loras=(Lora("reader"),))
+    put(path, on_the_text(1))
+    before, _ = await draw(engine, spec)
+    plain, _ = await draw(engine, SPEC)
+    put(path, on_the_text(2))
+    after, _ = await draw(engine, spec)
+    expected, _ = await draw(make_engine(), spec)
+    path.unlink()
+    assert len({before.png, plain.png, after.png}) == 3
+    assert after.png == expected.png
+
+
+async def test_a_picture_goes_on_with_the_lora_that_it_began_with(
+    engine: DiffusersEngine, models_dir: Path
+) -> None:
+    path = models_dir / "loras" / "moving.safetensors"
+    spec = replace(SPEC, loras=(Lora("moving"),))
+    put(path, load_file(models_dir / "loras" / "bold.safetensors"))
+    undisturbed, _ = await draw(engine, spec)
+    turn, later = GateTurn("moving"), None
+    async with aclosing(engine.generate(spec, turn)) as updates:
+        async for update in updates:
+            if isinstance(update, Picture):
+                picture = update
+                break
+            if update.step == 2 and later is None:
+                turn.close()
+                put(path, load_file(models_dir / "loras" / "soft.safetensors"))
+                later, _ = await draw(engine, spec)
+                turn.open()
+    path.unlink()
+    assert later is not None
+    assert picture.png == undisturbed.png != later.png
+    assert [short.code for short in picture.shortfalls] == ["file_changed"]
+    assert [fact["sha256"] for fact in picture.facts["loras"]] == [None]
+    assert later.facts["loras"][0]["sha256"] != undisturbed.facts["loras"][0]["sha256"]
 
 
 async def test_a_lora_of_which_only_half_fits_leaves_no_trace(

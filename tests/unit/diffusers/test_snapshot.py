@@ -15,7 +15,7 @@ import pytest
 from engines.base import Picture, Progress
 from engines.diffusers import DiffusersEngine
 from engines.diffusers.recipes import RECIPES
-from engines.spec import SPEC_JSON, GenerationSpec, Hires
+from engines.spec import SPEC_JSON, Control, GenerationSpec, Hires, InputRef, Lora
 from tests.fakes.drawing import SPEC, draw
 from tests.fakes.turn import GateTurn
 from tests.fakes.upscaler_files import make_compact
@@ -128,6 +128,28 @@ async def test_a_snapshot_of_another_picture_is_refused(
     assert png == expected.png
 
 
+@pytest.mark.parametrize("wish", ["lora", "control", "upscaler"])
+async def test_a_snapshot_of_another_file_is_refused(
+    engine: DiffusersEngine, models_dir: Path, photo: InputRef, wish: str
+) -> None:
+    """Whatever takes part may have been trained further meanwhile."""
+    spec, path = {
+        "lora": (replace(SPEC, loras=(Lora("bold"),)), models_dir / "loras" / "bold.safetensors"),
+        "control": (
+            replace(SPEC, controls=(Control("tiny-control", photo),)),
+            models_dir / "tiny-control" / "diffusion_pytorch_model.safetensors",
+        ),
+        "upscaler": (
+            replace(SPEC, hires=Hires(upscaler="sharp")),
+            make_compact(models_dir / "sharp.safetensors"),
+        ),
+    }[wish]
+    await draw_until(engine, spec, f"other-{wish}", 2)
+    os.utime(path, (1, 1))
+    first, _ = await resumed_at(engine, spec, f"other-{wish}")
+    assert first == 1
+
+
 async def test_another_version_starts_over(
     engine: DiffusersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,27 +175,6 @@ async def test_a_damaged_snapshot_starts_over(
     first, _ = await resumed_at(make_engine(), SPEC, "damaged")
 
     assert first == 1
-    assert not path.exists()
-
-
-async def test_a_finished_picture_leaves_no_snapshot(
-    make_engine: Callable[..., DiffusersEngine], tmp_path: Path
-) -> None:
-    engine = make_engine(snapshot_seconds=1e-9)
-    await draw(engine, SPEC)
-    await engine.aclose()
-    assert not list((tmp_path / "data" / "snapshots").glob("*"))
-
-
-async def test_forgotten_snapshots_are_swept_away(
-    make_engine: Callable[..., DiffusersEngine], tmp_path: Path
-) -> None:
-    engine = make_engine()
-    await draw_until(engine, SPEC, "forgotten", 2)
-    await engine.aclose()
-    (path,) = (tmp_path / "data" / "snapshots").glob("*.safetensors")
-    os.utime(path, (0, 0))
-    await draw(make_engine(), SPEC)
     assert not path.exists()
 
 

@@ -3,12 +3,16 @@
 import os
 import time
 from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 import torch
 
 from engines.diffusers.snapshot import Snapshot, Snapshots
+from tests.fakes.drawing import SPEC, draw, first_step
+from tests.fakes.turn import GateTurn
+from tests.unit.diffusers.conftest import MakeEngine
 
 STATE = Snapshot(part=0, tensors={"latents": torch.zeros(4)}, memory={})
 DAY_SECONDS = 86_400.0
@@ -63,3 +67,23 @@ def test_what_is_written_is_not_remembered_for_ever(snapshots: Snapshots) -> Non
         snapshots.write(str(number), STATE, under="")
         snapshots._desk.submit(lambda: None).result()
     assert len(snapshots._writing) == 1
+
+
+async def test_a_finished_picture_leaves_no_snapshot(make_engine: MakeEngine, folder: Path) -> None:
+    engine = make_engine(snapshot_seconds=1e-9)
+    await draw(engine, SPEC)
+    await engine.aclose()
+    assert not list((folder.parent / "data" / "snapshots").glob("*"))
+
+
+async def test_what_an_engine_left_is_swept_away_by_the_next(
+    make_engine: MakeEngine, folder: Path
+) -> None:
+    engine = make_engine()
+    async with aclosing(engine.generate(SPEC, GateTurn("forgotten"))) as updates:
+        await first_step(updates)
+    await engine.aclose()
+    (path,) = (folder.parent / "data" / "snapshots").glob("*.safetensors")
+    os.utime(path, (0, 0))
+    await draw(make_engine(), SPEC)
+    assert not path.exists()
