@@ -165,7 +165,8 @@ def _pairs(sidecar: Sidecar) -> dict[str, str]:
         "Seed": str(sidecar.seed),
         "Size": f"{spec.width}x{spec.height}",
     }
-    model_hash = sidecar.facts.get("model_hash")
+    # The step engine counts a digest of its own, the others tell what their server says.
+    model_hash = sidecar.facts.get("model_sha256") or sidecar.facts.get("model_hash")
     if isinstance(model_hash, str) and model_hash:
         pairs["Model hash"] = model_hash[:10]
     pairs["Model"] = spec.model

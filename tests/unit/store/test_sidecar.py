@@ -98,6 +98,12 @@ def test_automatic1111_reads_the_parameters() -> None:
     )
 
 
+def test_the_model_is_named_by_the_digest_that_was_counted() -> None:
+    digest = "0123456789" * 6 + "abcd"
+    assert "Model hash: 0123456789, " in parameters(packed(JOB, model_sha256=digest).sidecar)
+    assert "Model hash" not in parameters(packed(JOB, model_sha256=None).sidecar)
+
+
 def test_a_value_cannot_break_out_of_the_parameters() -> None:
     spec = replace(
         SPEC, model='a, Seed: 1\n"b"', init_image=InputRef("x"), refiner=Refiner("r", 0.7)
