@@ -30,6 +30,14 @@ from service.thumbs import Thumbs
 IN_USE_SECONDS = 3.0
 IN_USE_TRIES = 30
 
+_NEEDS = {
+    "invokeai": "ENGINE_BASE_URL",
+    "comfyui": "COMFY_BASE_URL",
+    "a1111": "A1111_BASE_URL",
+    "diffusers": "torch and diffusers, which are not installed (ops/setup installs them)",
+}
+"""What makes an engine there, if it is not."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
@@ -200,7 +208,9 @@ def _default(
 ) -> EngineName:
     """Return the engine that draws when nobody names one."""
     name = default_engine(wanted)
-    if name not in engines:
-        known = ", ".join(engines)
-        raise SettingsError(f"IMAGE_ENGINE: {settings.image_engine!r} is none of: {known}")
-    return name
+    if name in engines:
+        return name
+    if name in _NEEDS:
+        raise SettingsError(f"IMAGE_ENGINE: {name} needs {_NEEDS[name]}")
+    known = ", ".join(engines)
+    raise SettingsError(f"IMAGE_ENGINE: {settings.image_engine!r} is none of: {known}")

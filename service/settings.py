@@ -5,11 +5,21 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
-Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+_URL = re.compile(r"https?://\S+")
+
+
+def _is_address(text: str) -> str:
+    """Return an address as it is; it may hold a password, so the refusal does not quote it."""
+    if not _URL.fullmatch(text):
+        raise ValueError("not an address like http://127.0.0.1:9090")
+    return text
+
+
+Url = Annotated[str, AfterValidator(_is_address)]
 
 
 class SettingsError(Exception):
@@ -22,7 +32,9 @@ class Settings(BaseSettings):
     `ops/settings.env.example` says what they are for.
     """
 
-    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        frozen=True, env_ignore_empty=True, extra="ignore", allow_inf_nan=False
+    )
 
     service_host: str = "127.0.0.1"
     service_port: int = Field(default=8089, ge=0, le=65535)
@@ -97,6 +109,31 @@ class Settings(BaseSettings):
         """Read ~ as shells do; files of settings are not read by one."""
         return value.expanduser() if value else None
 
+    @field_validator("models_dir")
+    @classmethod
+    def _folder(cls, value: Path | None) -> Path | None:
+        """Check that it is there: without it the models of another place would draw."""
+        if value is not None and not value.is_dir():
+            raise ValueError(f"there is no folder {value}")
+        return value
+
+    @field_validator("comfy_workflow_json")
+    @classmethod
+    def _file(cls, value: Path | None) -> Path | None:
+        """Check that it is there, before the first picture asks for it."""
+        if value is not None and not value.is_file():
+            raise ValueError(f"there is no file {value}")
+        return value
+
+    @field_validator("api_token")
+    @classmethod
+    def _sendable(cls, value: SecretStr | None) -> SecretStr | None:
+        """Check that callers can send it: HTTP takes blanks off the ends of a header."""
+        token = value.get_secret_value() if value else ""
+        if token != token.strip() or not token.isprintable():
+            raise ValueError("a token has no blanks at its ends, and no control characters")
+        return value
+
     @field_validator("open_networks")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -132,7 +169,7 @@ def read_settings() -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0]).upper() if first["loc"] else "settings"
-        raise SettingsError(f"{name}: {first['msg']}") from None
+        raise SettingsError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
     if settings.s3_endpoint_url and not (settings.s3_access_key and settings.s3_secret_key):
         raise SettingsError("S3_ACCESS_KEY: needed together with S3_SECRET_KEY and S3_ENDPOINT_URL")
     return settings

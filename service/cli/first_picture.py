@@ -4,6 +4,8 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Iterable
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from service.settings import Settings, SettingsError, read_settings
 
 FIRST_PROMPT = "a red cube on a wooden table"
 
+_NEARLY = 0.8
 _WRONG_SETTING = 2
 """Exit status for a wrong setting, ours and the service's."""
 
@@ -71,13 +74,25 @@ def _settings(file: Path | None, *, light: bool) -> Settings:
         SettingsError: one of them is wrong.
     """
     if file is not None and file.is_file():
-        for name, value in dotenv_values(file).items():
+        given = dotenv_values(file)
+        _suspect(file, given)
+        for name, value in given.items():
             if value:
                 os.environ.setdefault(name, value)
     if light and not os.environ.get("IMAGE_ENGINE") and find_spec("torch") is not None:
         # torch may be there from an earlier run; --light means to do without it all the same.
         os.environ["IMAGE_ENGINE"] = "fake"
     return read_settings()
+
+
+def _suspect(file: Path, names: Iterable[str]) -> None:
+    """Say which names in a file are no settings but nearly; it may hold other programs', too."""
+    known = [name.upper() for name in Settings.model_fields]
+    for name in names:
+        near = get_close_matches(name.upper(), known, n=1, cutoff=_NEARLY)
+        if near and near[0] != name.upper() and not name.startswith("OTEL_"):
+            text = f"{file.name}: there is no setting {name}; {near[0]} is one"
+            output.news().print(f"[yellow]Note[/]  {escape(text)}")
 
 
 async def serve(settings: Settings, *, prompt: str | None, once: bool) -> int:

@@ -28,6 +28,12 @@ async def refusal(service: Service) -> str:
         ("IMAGE_ENGINE", "crayons"),
         ("DATA_DIR", "/dev/null/kitty"),
         ("S3_BUCKET", "{a bucket"),
+        ("MAX_BODY_MB", "inf"),
+        ("API_TOKEN", " "),
+        ("API_TOKEN", "secret\t"),
+        ("MODELS_DIR", "/dev/null/models"),
+        ("MODELS_DIR", "/dev/null"),
+        ("COMFY_WORKFLOW_JSON", "/dev/null/workflow.json"),
         ("REDIS_URL", "localhost:6379"),
         ("REDIS_URL", "redis://:pass/word@127.0.0.1"),
         ("REDIS_URL", "redis://127.0.0.1/0?retries=3"),
@@ -36,6 +42,23 @@ async def refusal(service: Service) -> str:
 async def test_a_wrong_setting_stops_the_start(tmp_path: Path, name: str, value: str) -> None:
     said = await refusal(Service(tmp_path, **{name: value}))
     assert name in said or name.replace("ENDPOINT_URL", "ACCESS_KEY") in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("PUBLIC_URL", "studio.local", "not an address like http://127.0.0.1:9090"),
+        ("ENGINE_BASE_URL", "ftp://studio.local", "not an address like http://127.0.0.1:9090"),
+        ("IMAGE_ENGINE", "comfyui", "comfyui needs COMFY_BASE_URL"),
+        ("IMAGE_ENGINE", "InvokeAI", "invokeai needs ENGINE_BASE_URL"),
+        ("OPEN_NETWORKS", "home", "'home' does not appear to be an IPv4 or IPv6 network"),
+    ],
+)
+async def test_the_line_says_what_would_be_right(
+    tmp_path: Path, name: str, value: str, words: str
+) -> None:
+    said = await refusal(Service(tmp_path, **{name: value}))
+    assert said.strip() == f"kitty-images: {name}: {words}"
 
 
 @pytest.mark.parametrize("name", ["spool", "kitty.sqlite3", "in-use"])

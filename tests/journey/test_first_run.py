@@ -121,12 +121,17 @@ async def test_the_settings_file_is_read_and_the_environment_wins(
     tmp_path: Path, port: int
 ) -> None:
     file = tmp_path / "settings.env"
-    file.write_text("# mine\nSERVICE_PORT=1\nS3_PREFIX=mine/\nQUEUE_MAX=\n")
+    lines = "SERVICE_PORT=1\nS3_PREFIX=mine/\nQUEUE_MAX=\nCOMFYUI_BASE_URL=x\nHF_HOME=/tmp"
+    file.write_text(f"# mine\n{lines}\n")
     words = ("--settings", str(file), "--once", "a card")
     async with started(tmp_path, *words, SERVICE_PORT=str(port)) as process:
         out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
     assert "/kitty-artifacts/mine/" in out.decode()
+    told = [line for line in err.decode().splitlines() if "no setting" in line]
+    assert [line.split(None, 1)[1] for line in told] == [
+        "settings.env: there is no setting COMFYUI_BASE_URL; COMFY_BASE_URL is one"
+    ]
     assert f"http://127.0.0.1:{port}/vision" in err.decode()
 
 
