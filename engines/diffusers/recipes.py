@@ -20,6 +20,17 @@ class Recipe:
 BROWNIAN = "DPMSolverSDEScheduler"
 _DPM = MappingProxyType({"algorithm_type": "dpmsolver++", "solver_order": 2})
 
+SPACINGS: Final = frozenset(
+    {
+        "use_karras_sigmas",
+        "use_exponential_sigmas",
+        "use_beta_sigmas",
+        "use_flow_sigmas",
+        "use_lu_lambdas",
+    }
+)
+"""Settings of diffusers that space the noise levels of the steps; they exclude each other."""
+
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "euler": Recipe("EulerDiscreteScheduler", {}),

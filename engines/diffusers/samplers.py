@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from engines.diffusers.brownian import SteadyNoise
-from engines.diffusers.recipes import BROWNIAN, RECIPES
+from engines.diffusers.recipes import BROWNIAN, RECIPES, SPACINGS
 from engines.errors import InvalidSpecError
 
 
@@ -16,16 +16,18 @@ def make_scheduler(name: str, config: Mapping[str, Any], *, seed: int) -> Any:  
 
     Args:
         name: One of `RECIPES`.
-        config: The model's own scheduler settings (noise schedule, prediction type).
+        config: The model's own scheduler settings (noise schedule, prediction type); how its
+            maker spaced the steps is left out, as that is what a sampler's name says.
         seed: Feeds the Brownian motion of the samplers that have one.
     """
     import diffusers  # noqa: PLC0415
 
     recipe = RECIPES[name]
     settings = dict(recipe.settings)
+    schedule = {key: value for key, value in config.items() if key not in SPACINGS}
     if recipe.scheduler == BROWNIAN:
         settings["noise_sampler_seed"] = seed
-    return getattr(diffusers, recipe.scheduler).from_config(dict(config), **settings)
+    return getattr(diffusers, recipe.scheduler).from_config(schedule, **settings)
 
 
 class SamplerRun:
