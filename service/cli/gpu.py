@@ -3,7 +3,6 @@
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from service.cli import options, output
 from service.cli.client import Address, connect
@@ -38,7 +37,7 @@ def gpu_run(
     """Run a program while the GPU is kept free for it.
 
     Signals are passed on, and the program's exit status is ours; 128 + N if signal N ended it,
-    127 if there is no such program.
+    126 if it cannot be run, 127 if there is no such program.
     """
     terms = Terms(
         tenant=tenant, gpu=gpu, ttl_seconds=ttl, wait_seconds=wait, stop_when_lost=stop_when_lost
@@ -74,11 +73,11 @@ def _row(gpu: dict[str, Any]) -> tuple[str, ...]:
         gpu["gpu"],
         "may step" if gpu["gate"] == "open" else "are held back",
         ", ".join(
-            f"{escape(held['holder'])} ({held['class']}, {held['held_seconds']:.0f} s)"
+            f"{held['holder']} ({held['class']}, {held['held_seconds']:.0f} s)"
             for held in gpu["holders"]
         ),
         ", ".join(
-            f"{escape(one['holder'])} ({one['class']}, {one['waiting_seconds']:.0f} s)"
+            f"{one['holder']} ({one['class']}, {one['waiting_seconds']:.0f} s)"
             for one in gpu["waiters"]
         ),
         ", ".join(f"{one['picture']} ({one['seconds']:.0f} s)" for one in gpu["parked"]),

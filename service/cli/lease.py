@@ -1,10 +1,10 @@
 """Runs a program under a lease of a GPU, and gives the lease back in every case."""
 
 import asyncio
+import os
 import shutil
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +20,10 @@ from service.cli.exits import CliError, RefusedError, UnwillingError
 PATIENCE_SECONDS = 30.0
 """How long one request waits for the GPU; then it is asked for anew."""
 
+STUBBORN_SECONDS = 10.0
+"""How long a program that is to be stopped may take to end by itself."""
+
+CANNOT_BE_RUN = 126
 NO_SUCH_PROGRAM = 127
 BY_SIGNAL = 128
 
@@ -83,30 +87,40 @@ class Held:
                 return
 
     async def keep(self, program: asyncio.subprocess.Process) -> None:
-        """Renew the lease until cancelled; ask for another if it is lost."""
+        """Renew the lease until cancelled; ask for another if it is lost.
+
+        A service that says nothing is asked twice before the lease would have expired.
+        """
+        quarter = self._terms.ttl_seconds / 4
         while self._lease is not None:
-            await asyncio.sleep(self._terms.ttl_seconds / 3)
-            now = time.monotonic()
-            body = {
-                "token": self._lease["token"],
-                "gpu": self._terms.gpu,
-                "ttl_seconds": self._terms.ttl_seconds,
-            }
+            await asyncio.sleep(quarter)
             try:
-                await self._images.call("PUT", f"api/gpu/leases/{self._lease['id']}", body=body)
-                self._expires = now + self._terms.ttl_seconds
+                async with asyncio.timeout(quarter):
+                    await self._renew(self._lease)
             except RefusedError as error:
                 typer.echo(f"kitty-cli: the GPU's lease is lost: {error}", err=True)
                 if self._terms.stop_when_lost:
-                    _stop(program)
+                    await _stop(program)
                     return
                 await self._again()
-            except CliError as error:
-                typer.echo(f"kitty-cli: the GPU's lease could not be renewed: {error}", err=True)
+            except (CliError, TimeoutError) as error:
+                why = str(error) or "no answer in time"
+                typer.echo(f"kitty-cli: the GPU's lease could not be renewed: {why}", err=True)
                 if self._terms.stop_when_lost and time.monotonic() >= self._expires:
                     typer.echo("kitty-cli: by now the GPU's lease is lost", err=True)
-                    _stop(program)
+                    await _stop(program)
                     return
+
+    async def _renew(self, lease: dict[str, Any]) -> None:
+        """Let the lease live on, counted from before we asked."""
+        now = time.monotonic()
+        body = {
+            "token": lease["token"],
+            "gpu": self._terms.gpu,
+            "ttl_seconds": self._terms.ttl_seconds,
+        }
+        await self._images.call("PUT", f"api/gpu/leases/{lease['id']}", body=body)
+        self._expires = now + self._terms.ttl_seconds
 
     async def _again(self) -> None:
         """Take the lost lease's place in the queue; the program goes on meanwhile."""
@@ -123,10 +137,12 @@ class Held:
             await self._images.fetch("DELETE", f"api/gpu/leases/{lease['id']}", params=params)
 
 
-def _stop(program: asyncio.subprocess.Process) -> None:
+async def _stop(program: asyncio.subprocess.Process) -> None:
     """Stop a program, unless it has just ended by itself."""
     with suppress(ProcessLookupError):
         program.terminate()
+        await asyncio.sleep(STUBBORN_SECONDS)
+        program.kill()
 
 
 async def run_under_lease(images: Images, command: Sequence[str], terms: Terms) -> int:
@@ -141,15 +157,24 @@ async def run_under_lease(images: Images, command: Sequence[str], terms: Terms) 
     held = Held(images, terms, f"{Path(command[0]).name} on {socket.gethostname()}")
     await held.acquire()
     try:
-        with _signals_passed_on() as begun:
-            program = await asyncio.create_subprocess_exec(*command)
-            begun(program)
-            keeping = asyncio.create_task(held.keep(program))
-            status = await program.wait()
-        keeping.cancel()
-        await asyncio.wait([keeping])
+        return await _run(command, held)
     finally:
         await held.release()
+
+
+async def _run(command: Sequence[str], held: Held) -> int:
+    """Run a program while its lease is kept; return its exit status, as shells count it."""
+    with _signals_passed_on() as begun:
+        try:
+            program = await asyncio.create_subprocess_exec(*command)
+        except OSError as error:
+            typer.echo(f"kitty-cli: {command[0]!r} cannot be run: {error.strerror}", err=True)
+            return CANNOT_BE_RUN
+        begun(program)
+        keeping = asyncio.create_task(held.keep(program))
+        status = await program.wait()
+    keeping.cancel()
+    await asyncio.wait([keeping])
     return BY_SIGNAL - status if status < 0 else status
 
 
@@ -161,7 +186,6 @@ def _signals_passed_on() -> Iterator[Callable[[asyncio.subprocess.Process], None
     it would end us alone, and leave the program behind.
     """
     loop = asyncio.get_running_loop()
-    at_terminal = sys.stdin.isatty()
     programs: list[asyncio.subprocess.Process] = []
     early: list[int] = []
 
@@ -169,7 +193,7 @@ def _signals_passed_on() -> Iterator[Callable[[asyncio.subprocess.Process], None
         if not programs:
             early.append(number)
         for program in programs:
-            if program.returncode is None and not (at_terminal and number in _FROM_KEYBOARD):
+            if program.returncode is None and not (number in _FROM_KEYBOARD and _in_front()):
                 program.send_signal(number)
 
     def begun(program: asyncio.subprocess.Process) -> None:
@@ -185,3 +209,12 @@ def _signals_passed_on() -> Iterator[Callable[[asyncio.subprocess.Process], None
     finally:
         for number in _PASSED_ON:
             loop.remove_signal_handler(number)
+
+
+def _in_front() -> bool:
+    """Say whether what is typed at our terminal, if we have one, reaches our whole group."""
+    try:
+        with Path("/dev/tty").open("rb") as terminal:
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except OSError:
+        return False

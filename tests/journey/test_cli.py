@@ -154,7 +154,7 @@ async def test_help_is_broken_where_the_terminal_ends(cli: Cli) -> None:
     for words, sentence in (
         ((), "API_TOKEN is the token that it was started with"),
         ((), "the service refused the request"),
-        (("gpu.run",), "128 + N if signal N ended it, 127 if there is no such program."),
+        (("gpu.run",), "126 if it cannot be run, 127 if there is no such program."),
     ):
         assert sentence in (await cli(*words, "--help", COLUMNS="200")).out
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from service.cli import jobs, pictures
+from service.cli import gpu, jobs, output, pictures
 
 LONG = "a prompt of many words that does not fit into any line \n of a terminal " * 9
 KEY = "images/20261123_205858_81794748.png"
@@ -53,3 +53,14 @@ def test_a_prompt_cannot_write_in_our_colours() -> None:
 
 def test_no_jobs_are_an_empty_list() -> None:
     assert len(shown(jobs.table([]), width=80)) == 1
+
+
+def test_holders_of_a_gpu_are_shown_as_they_call_themselves() -> None:
+    held = {"holder": "a [b]", "class": "llm", "held_seconds": 3.0, "waiting_seconds": 4.0}
+    one = {
+        "gpu": "local", "gate": "closed", "holders": [held], "waiters": [held], "parked": [],
+        "last_hour": {"llm": 0.5, "images": 0.25}, "lock": None,
+    }  # fmt: skip
+    lines = shown(output.columns(gpu._TITLES, [gpu._row(one)]), width=200)
+    assert "a [b] (llm, 3 s)" in lines[1]
+    assert "a [b] (llm, 4 s)" in lines[1]
