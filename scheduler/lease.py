@@ -28,7 +28,8 @@ class Rules:
         policy: What becomes of pictures that cannot be parked.
         patience_seconds: How long they are waited for before they are interrupted.
         images_share: The share of the GPU that images keep under an endless chat; 0 is none.
-        slice_seconds: For how long they get it at a time.
+        slice_seconds: For how long they get it at a time, at least.
+        longest_slice_seconds: And at most, however long the reply was that kept them waiting.
         longest_hold_seconds: After that a lease that keeps the other class waiting is not renewed.
     """
 
@@ -36,6 +37,7 @@ class Rules:
     patience_seconds: float = 10.0
     images_share: float = 0.10
     slice_seconds: float = 1.0
+    longest_slice_seconds: float = 10.0
     longest_hold_seconds: float = 3600.0
 
 
@@ -143,7 +145,7 @@ class Credit:
         if llm_holds:
             share = self.rules.images_share
             earned = spent * share / (1 - share) if wanted else 0.0
-            self.seconds = min(self.seconds + earned, 2 * self.rules.slice_seconds)
+            self.seconds = min(self.seconds + earned, self.rules.longest_slice_seconds)
         elif images_hold and llm_waits:
             self.seconds -= spent
         elif images_hold and self.seconds > 0:

@@ -41,6 +41,28 @@ def test_an_endless_chat_leaves_pictures_their_share() -> None:
     assert longest <= 2 * 1.0 + 3.9 + 0.3
 
 
+@pytest.mark.parametrize(
+    ("reply", "least"), [(5.0, 0.09), (30.0, 0.095), (80.0, 0.095), (900.0, 0.01)]
+)
+def test_long_replies_one_after_another_leave_pictures_their_share_too(
+    reply: float, least: float
+) -> None:
+    """A reply cannot be broken off, so pictures get all that it owes them when it has ended."""
+    machine, now, drawn, longest = drawing(), 0.0, 0.0, 0.0
+    for number in range(50):
+        asked = now
+        taken = machine.ask(now, chat(f"c{number}", since=now))
+        while not granted(taken):
+            now = now if machine.gate == "closing" else machine.next_wake()
+            taken = machine.emptied(now) if machine.gate == "closing" else machine.tick(now)
+        drawn += now - asked
+        longest = max(longest, now - asked)
+        now += reply
+        machine.release(now, f"c{number}", number + 1)
+    assert least <= drawn / now <= 0.105
+    assert longest <= 10.0
+
+
 def test_no_share_means_that_chats_come_first_for_ever() -> None:
     machine = drawing(Rules(images_share=0.0))
     machine.ask(0.0, chat("a"))
@@ -57,10 +79,10 @@ def test_a_share_that_nobody_wants_makes_no_chat_wait() -> None:
 
 
 def in_a_slice(rules: Rules) -> Leases:
-    """Return a GPU at 20.0: pictures have begun the slice that a long reply owed them."""
+    """Return a GPU at 20.0: pictures have begun the slice that a reply of 18 s owed them."""
     machine = drawing(rules)
-    machine.ask(0.0, chat("a"))
-    machine.emptied(0.0)
+    machine.ask(2.0, chat("a", since=2.0))
+    machine.emptied(2.0)
     assert machine.ask(20.0, chat("b", since=20.0)) == [], "the images are due"
     assert machine.release(20.0, "a", 1) == [OpenGate()]
     return machine
@@ -68,7 +90,7 @@ def in_a_slice(rules: Rules) -> Leases:
 
 def test_a_slice_ends_with_its_time() -> None:
     machine = in_a_slice(Rules())
-    assert machine.next_wake() == 22.0
+    assert machine.next_wake() == pytest.approx(22.0)
     assert machine.tick(22.0) == [CloseGate()]
     assert granted(machine.emptied(22.1)) == ["b"]
 
