@@ -41,6 +41,7 @@ class Memory:
         self._releases: list[Callable[[], Awaitable[None]]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._releasing: asyncio.Task[None] | None = None
+        self._then: Callable[[], object] | None = None
 
     @property
     def at_hand_over(self) -> bool:
@@ -60,12 +61,14 @@ class Memory:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._rules.idle_seconds, self.free)
 
-    def free(self, then: Callable[[], object] | None = None) -> None:
-        """Free the memory, unless that is under way, and call `then` afterwards."""
+    def free(self, then: Callable[[], object] = lambda: None) -> None:
+        """Free the memory and call `then` afterwards; only what is asked last is done.
+
+        What is under way began before this, and engines may have loaded again meanwhile.
+        """
+        self._then = then
         if self._releasing is None or self._releasing.done():
             self._releasing = asyncio.create_task(self._free())
-        if then is not None:
-            self._releasing.add_done_callback(lambda _: then())
 
     async def aclose(self) -> None:
         """Stop the timer and wait for what is under way; may be called twice."""
@@ -75,6 +78,14 @@ class Memory:
             await asyncio.wait([self._releasing])
 
     async def _free(self) -> None:
+        """Free it, once more if that was asked for meanwhile."""
+        while (then := self._then) is not None:
+            self._then = None
+            await self._ask_all()
+            if self._then is None:
+                then()
+
+    async def _ask_all(self) -> None:
         """Ask every engine; one that cannot is noted and not waited for long."""
         for release in self._releases:
             try:

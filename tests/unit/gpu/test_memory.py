@@ -80,3 +80,30 @@ async def test_a_hand_over_that_was_given_up_does_not_count_for_the_next() -> No
     assert gpu.leases.roll.leases == ()
     turn.leave()
     await second
+
+
+async def test_what_was_loaded_while_memory_was_freed_is_freed_again() -> None:
+    """The picture of the test above has loaded its model again, before the freeing has ended."""
+    gpu, freeing = Gpu(memory=MemoryRules(policy=MemoryPolicy.ALWAYS)), Parking()
+    go_on, order = asyncio.Event(), []
+
+    async def release() -> None:
+        freeing(True)
+        await go_on.wait()
+        order.append("freed")
+
+    turn = a_turn(gpu)
+    gpu.attach(replace(resident(), release=release))
+    first = await ask(gpu)
+    await freeing.until(True)
+    first.cancel()
+    await asyncio.wait([first])
+    assert turn.enter()
+    second = await ask(gpu)
+    turn.leave()
+    order.append("drawn")
+    for _ in range(3):
+        await asyncio.sleep(0)
+    go_on.set()
+    await second
+    assert order == ["drawn", "freed", "freed"]
