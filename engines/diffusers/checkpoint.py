@@ -22,6 +22,11 @@ class Parts(TypedDict):
     zeros_for_empty: bool
 
 
+def bytes_of(network: torch.nn.Module) -> int:
+    """Return the memory that a network's weights take."""
+    return sum(weight.numel() * weight.element_size() for weight in network.parameters())
+
+
 @dataclass(slots=True)
 class Checkpoint:
     """The parts of one model, ready on the device.
@@ -30,7 +35,6 @@ class Checkpoint:
         scheduler_config: The model's own noise schedule and prediction type.
         encoders: Text encoders with their tokenizers, in the order in which they are read.
         zeros_for_empty: Whether an absent negative prompt is all zeros instead of encoded.
-        bytes: Memory that the weights took when they were loaded.
         adapters: LoRAs that are loaded into the networks: mark of the file -> adapter name.
         worn: LoRAs that act now; None when that is not known.
         captures: Calls of the network that can be replayed.
@@ -44,15 +48,15 @@ class Checkpoint:
     encoders: tuple[tuple[Any, Any], ...]
     scheduler_config: Mapping[str, Any]
     zeros_for_empty: bool
-    bytes: int = field(init=False)
     adapters: dict[str, str] = field(default_factory=dict)
     worn: tuple[Worn, ...] | None = ()
     seams: Seams = field(default_factory=Seams)
     captures: dict[Hashable, Any] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        weights = (weight for part in self.networks for weight in part.parameters())
-        self.bytes = sum(weight.numel() * weight.element_size() for weight in weights)
+    @property
+    def bytes(self) -> int:
+        """Memory that the weights take, those of loaded LoRAs among them."""
+        return sum(bytes_of(part) for part in self.networks)
 
     @property
     def networks(self) -> tuple[Any, ...]:

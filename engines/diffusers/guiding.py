@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from engines.diffusers.checkpoint import Checkpoint
+from engines.diffusers.checkpoint import Checkpoint, bytes_of
 from engines.diffusers.headers import BrokenFileError, in_short
 from engines.diffusers.library import Library, Shelved
 from engines.diffusers.parts import load_controlnet
@@ -83,6 +83,11 @@ class Guides:
             "down_block_additional_residuals": total[0],
             "mid_block_additional_residual": total[1],
         }
+
+    @property
+    def held(self) -> int:
+        """Bytes that the loaded networks take."""
+        return sum(bytes_of(network) for network in self._loaded.values())
 
     def release(self) -> None:
         """Let every network go."""

@@ -68,11 +68,31 @@ class Loader:
         key = (model.mark, rung.name)
         if key not in self._loaded:
             self._trim(self._budget - (model.info.size_bytes or 0), keep=0)
-            self._loaded[key] = self._load(model, rung)
+            self._loaded[key] = self._loaded_at_last(model, rung)
             # At another precision than its file's it takes another size.
             self._trim(self._budget, keep=1)
         self._loaded.move_to_end(key)
         return self._loaded[key]
+
+    def keep_only(self, model: Shelved, rung: Rung) -> None:
+        """Let every other model go."""
+        for key in [key for key in self._loaded if key != (model.mark, rung.name)]:
+            del self._loaded[key]
+
+    def _loaded_at_last(self, model: Shelved, rung: Rung) -> Checkpoint:
+        """Load a model; where memory is shorter than the budget says, in the place of all others.
+
+        Raises:
+            InvalidSpecError: it cannot be loaded.
+        """
+        try:
+            return self._load(model, rung)
+        except Exception as error:
+            if not (self._loaded and is_out_of_memory(error)):
+                raise
+        # Only here is nothing of the failed attempt held any more.
+        self.release()
+        return self._load(model, rung)
 
     def _trim(self, budget: float, *, keep: int) -> None:
         """Let the least recently used go until the rest fits, or so many are left."""

@@ -113,11 +113,13 @@ class Runner:
         """Answer a failed call: find out whose fault it was by stepping one at a time.
 
         Those who were stepped before it failed are not among the `chosen`. A call that was too
-        large moves nothing more now; the next one is smaller.
+        large moves nothing more now; the next one is smaller, or has more room.
         """
-        group, short = chosen[0].group, is_out_of_memory(error)
+        group, work, short = chosen[0].group, chosen[0].work, is_out_of_memory(error)
         if short:
             empty_cache(self._studio.device)
+        if together == 1 and short and work and self._studio.makes_room(work.model, work.rung):
+            return []
         if together == 1 or (len(chosen) == 1 and not short):
             chosen[0].fail(OutOfMemoryError(str(error)) if short else error)
             return []

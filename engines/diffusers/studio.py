@@ -17,7 +17,7 @@ from engines.diffusers.furnishing import Furnishing
 from engines.diffusers.graphs import CudaRecorder
 from engines.diffusers.guiding import Guides
 from engines.diffusers.library import Library, Shelved
-from engines.diffusers.loader import Loader
+from engines.diffusers.loader import Loader, empty_cache
 from engines.diffusers.meter import meter_of
 from engines.diffusers.plan import Worn
 from engines.diffusers.precision import Ladder, Rung
@@ -75,6 +75,19 @@ class Studio:
         wear(checkpoint, loras)
         checkpoint.seams.set(tiling)
         return checkpoint
+
+    @property
+    def held(self) -> int:
+        """Bytes that all loaded weights take, small decoders for previews aside."""
+        return self.loader.held + self.guides.held + self.upscalers.held
+
+    def makes_room(self, model: Shelved, rung: Rung) -> bool:
+        """Let go what a picture of this model does not need; False when there is nothing."""
+        held = self.held
+        self.upscalers.release()
+        self.loader.keep_only(model, rung)
+        empty_cache(self.device)
+        return self.held < held
 
     def release(self) -> None:
         """Give all memory on the device back; what is being drawn keeps its state."""

@@ -62,4 +62,4 @@ class Tidying:
         )
 
     def _drift(self) -> int:
-        return self.measure(self.studio.device) - self.studio.loader.held - self._others
+        return self.measure(self.studio.device) - self.studio.held - self._others

@@ -6,6 +6,7 @@ from typing import TypeAlias
 import torch
 
 from engines.base import Shortfall
+from engines.diffusers.checkpoint import bytes_of
 from engines.diffusers.headers import BrokenFileError
 from engines.diffusers.library import Library, Shelved
 from engines.diffusers.names import UPSCALER_MISSING
@@ -72,6 +73,11 @@ class Upscalers:
         detail = f"{upscaler} repairs but does not enlarge: enlarged with Lanczos' filter after it"
         short = (Shortfall("upscaler_does_not_enlarge", detail, field=field),)
         return cover(larger, *size, tiling=tiling), short
+
+    @property
+    def held(self) -> int:
+        """Bytes that the loaded model takes."""
+        return 0 if self._loaded is None else bytes_of(self._loaded[1].network.model)
 
     def release(self) -> None:
         """Let the model go."""

@@ -5,11 +5,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
-from engines.diffusers import DiffusersEngine
+from engines.diffusers import DiffusersEngine, loader
 from tests.fakes.drawing import SPEC, draw
 
 MakeEngine = Callable[..., DiffusersEngine]
@@ -65,3 +67,35 @@ async def test_the_least_recently_used_model_leaves_when_the_next_does_not_fit(
     await draw(engine, SMALL)
     await draw(engine, BIG)
     assert await loaded(engine) == left
+
+
+async def test_a_model_takes_the_place_of_others_where_the_budget_promised_too_much(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with the usual budget on a smaller GPU, or beside a llama.cpp that has grown."""
+    engine, real = make_engine(), loader.load_folder
+    await draw(engine, SMALL)
+    studio = await engine.call(lambda studio: studio)
+
+    def load(*which: Any, **how: Any) -> Any:
+        if studio.loader.loaded:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(*which, **how)
+
+    monkeypatch.setattr(loader, "load_folder", load)
+    await draw(engine, BIG)
+    assert await loaded(engine) == {BIG.model}
+
+
+async def test_what_a_model_takes_at_another_precision_than_its_files_counts(
+    make_engine: MakeEngine,
+) -> None:
+    """Loaded in half precision it takes half of its file, in single precision all of it."""
+    enough = await needed(make_engine(precision="bf16"))
+    engine = make_engine(precision="bf16", memory_gib=enough / 2**30)
+    await draw(engine, SMALL)
+    await draw(engine, BIG)
+    rung = await engine.call(lambda studio: studio.ladder.wider_network(studio.ladder.rung("")))
+    await engine.call(lambda studio: studio.loader.get(studio.library.find(BIG.model), rung))
+    assert await engine.call(lambda studio: studio.loader.held) <= enough
+    assert await loaded(engine) == {BIG.model}

@@ -3,10 +3,12 @@
 import gc
 import weakref
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from engines.diffusers import developing, life, tidying
 from engines.diffusers import runner as runner_module
@@ -14,7 +16,10 @@ from engines.diffusers.devices import DEVICES, batch_size, guess_device
 from engines.diffusers.settings import DiffusersSettings
 from engines.diffusers.studio import Studio
 from engines.errors import EngineDownError, OutOfMemoryError
+from engines.inputs import Inputs
+from engines.spec import Control, InputRef, Lora, Upscale
 from tests.fakes.drawing import SPEC, draw, draw_all
+from tests.fakes.upscaler_files import make_compact
 
 
 def test_every_device_has_its_reasons() -> None:
@@ -65,6 +70,24 @@ async def test_a_single_picture_that_is_too_large_is_an_error(
         await draw(make_engine(), SPEC)
 
 
+async def test_a_single_picture_has_the_room_of_models_that_nobody_draws_with(
+    make_engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine()
+    await draw(engine, replace(SPEC, model="tiny-sdxl"))
+    studio = await engine.call(lambda studio: studio)
+    real = runner_module.step
+
+    def step(sessions: Any, checkpoint: Any, **tools: Any) -> None:
+        if len(studio.loader.loaded) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        real(sessions, checkpoint, **tools)
+
+    monkeypatch.setattr(runner_module, "step", step)
+    await draw(engine, SPEC)
+    assert [model.name for model in await engine.models() if model.loaded] == [SPEC.model]
+
+
 async def test_a_decoder_short_of_memory_decodes_in_tiles(
     make_engine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +115,29 @@ async def test_memory_that_no_model_explains_is_released(
     await engine.call(lambda _: tidy.when_idle())
     assert not any(model.loaded for model in await engine.models())
     assert "no model explains: released; 9216 MiB still are" in caplog.text
+
+
+async def test_guides_upscalers_and_loras_explain_their_memory(
+    make_engine: Any, models_dir: Path, photo: InputRef, inputs: Inputs
+) -> None:
+    """Where they are larger than what may be in use beside the models, nothing is lost."""
+    make_compact(models_dir / "explained.safetensors")
+    engine = make_engine()
+    engine._furnishing.inputs.keep(inputs.read(photo), field="controls")
+    await draw(engine, SPEC)
+    before = await engine.call(lambda studio: studio.held)
+    wish = replace(
+        SPEC,
+        loras=(Lora("bold"),),
+        controls=(Control("tiny-control", photo),),
+        upscale=Upscale(upscaler="explained"),
+    )
+    await draw(engine, wish)
+    more = await engine.call(lambda studio: studio.held) - before
+    (models_dir / "explained.safetensors").unlink()
+    paths = ("tiny-control/diffusion_pytorch_model", "loras/bold")
+    files = [load_file(models_dir / f"{path}.safetensors") for path in paths]
+    assert more > sum(tensor.nbytes for file in files for tensor in file.values())
 
 
 async def test_memory_that_releasing_does_not_bring_back_is_not_asked_for_again(
