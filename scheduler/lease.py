@@ -66,7 +66,9 @@ class Lease:
 
     Attributes:
         token: Fencing token: every lease has a higher one than all before it, so whatever is
-            done under a lease can be told from what is done under an older one.
+            done under a lease can be told from what is done under an older one. A clock that is
+            set back while the service is down breaks that across its start, and nothing else
+            does; the id tells leases apart even then.
         waited_seconds: From the ask to the grant.
     """
 

@@ -163,6 +163,7 @@ class Runner:
                                 break
                     else:
                         raise EngineProtocolError(f"{self._engine.name} ended without a picture")
+                span.set_attribute("parked_seconds", turn.parked_seconds)
         finally:
             del self._turns[index]
             turn.close()

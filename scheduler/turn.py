@@ -42,6 +42,11 @@ class PictureTurn:
         """For how long the picture was parked or paused, up to now."""
         return sum(self._gate.held_seconds(self._visitor, hold) for hold in Hold)
 
+    @property
+    def parked_seconds(self) -> float:
+        """For how long it was parked alone."""
+        return self._gate.held_seconds(self._visitor, Hold.PARKED)
+
     async def keep_ticket(self, ticket: str) -> None:
         """Record durably under which name the engine knows the work."""
         await self._keep(ticket)

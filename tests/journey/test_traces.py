@@ -51,3 +51,17 @@ async def test_a_request_s_trace_leads_to_its_job(tmp_path: Path) -> None:
     assert {a.key: a.value.string_value for a in span.attributes}["job.id"] == job["job_id"]
     for name in ("engine", "store"):
         assert spans[name].parent_span_id == span.span_id
+
+
+async def test_a_trace_tells_for_how_long_a_chat_kept_a_picture_waiting(tmp_path: Path) -> None:
+    async with collector() as (url, spans):
+        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "FAKE_STEP_SECONDS": "0.01"}
+        async with Service(tmp_path, **settings) as service, client_of(service) as client:
+            job_id = (await client.submit(steps=50))["job_id"]
+            await client.drawing(job_id)
+            chat = {"class": "llm", "holder": "a chat", "ttl_seconds": 0.3}
+            assert (await client.json("POST", "/api/gpu/leases", json=chat))[0] == 201
+            await client.ended(job_id)
+            assert await service.end() == 0
+    said = {a.key: a.value.double_value for a in spans["engine"].attributes}
+    assert said["parked_seconds"] > 0.1

@@ -190,6 +190,14 @@ def test_credit_grows_while_pictures_want_what_a_chat_has() -> None:
     assert credit_after(machine, 9.0) == pytest.approx(0.5), "nobody was kept waiting"
 
 
+def test_credit_grows_until_the_moment_at_which_the_chat_goes() -> None:
+    machine = drawing()
+    machine.ask(0.0, chat("a"))
+    machine.emptied(0.0)
+    machine.withdraw(4.5, "a")
+    assert machine.credit_seconds == pytest.approx(0.5)
+
+
 def test_credit_is_paid_back_by_time_without_a_chat_and_nothing_is_saved_up() -> None:
     machine = drawing()
     machine.ask(0.0, chat("a"))
