@@ -29,7 +29,11 @@ def make_wrappable(network: nn.Module, seams: Seams) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.padding not in {(0, 0), 0}:
             recast(module, Wrapping)
-            module.seams = seams  # type: ignore[assignment]
+        elif type(module).__name__ == "Downsample2D" and module.padding == 0:
+            recast(module, Halving)
+        else:
+            continue
+        module.seams = seams  # type: ignore[assignment]
 
 
 class Wrapping(nn.Conv2d):
@@ -50,3 +54,22 @@ class Wrapping(nn.Conv2d):
         across = functional.pad(pixels, (wide, wide, 0, 0), "circular" if seams.x else "constant")
         padded = functional.pad(across, (0, 0, tall, tall), "circular" if seams.y else "constant")
         return functional.conv2d(padded, weight, bias, self.stride, 0, self.dilation, self.groups)
+
+
+class Halving(nn.Module):
+    """Ways of an encoder's halving that follows its `seams`; it pads at the right and below."""
+
+    seams: Seams
+    conv: nn.Module
+
+    @override
+    def forward(self, pixels: torch.Tensor, *more: object) -> torch.Tensor:
+        """Halve both sides."""
+        seams = self.seams
+        if not (seams.x or seams.y):
+            plain: torch.Tensor = super().forward(pixels, *more)
+            return plain
+        across = functional.pad(pixels, (0, 1, 0, 0), "circular" if seams.x else "constant")
+        padded = functional.pad(across, (0, 0, 0, 1), "circular" if seams.y else "constant")
+        halved: torch.Tensor = self.conv(padded)
+        return halved

@@ -40,6 +40,38 @@ def test_a_seamless_picture_whose_middle_is_cut_out_is_cut_out() -> None:
     assert distance(across[10:-10, 10:-10], cover(picture, 60, 60)[10:-10, 10:-10]) <= 1
 
 
+@pytest.mark.parametrize("model", ["tiny-sd15", "mini"])
+@pytest.mark.parametrize("tiling", Tiling)
+async def test_a_seamless_picture_is_read_across_its_edges(
+    engine: DiffusersEngine, tiling: Tiling, model: str
+) -> None:
+    """Rolling it before is rolling its latents after, along the axes that continue."""
+
+    def moved(studio: Studio, axis: int) -> float:
+        checkpoint = studio.dressed(studio.library.find(model), loras=(), tiling=tiling)
+        picture = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+        def read(pixels: torch.Tensor) -> torch.Tensor:
+            half, scale = pixels.shape[axis] // 2, checkpoint.latent_scale
+            pixels = pixels.roll(half if rolled else 0, axis)
+            spread = torch.Generator().manual_seed(2)
+            noise = torch.randn(1, 4, 128 // scale, 128 // scale, generator=spread)
+            noise = noise.roll(half // scale if rolled else 0, axis)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(torch, "randn", lambda *_, **__: noise)
+                latents = encode_picture(pixels, checkpoint, spread, tiled=False)
+            return latents.roll(-half // scale if rolled else 0, axis)
+
+        rolled = False
+        still = read(picture)
+        rolled = True
+        return float((read(picture) - still).abs().max() / still.std())
+
+    for axis in (-1, -2):
+        away = await engine.call(lambda studio, axis=axis: moved(studio, axis))
+        assert (away < 1e-3) is (axis in AXES[tiling])
+
+
 @pytest.mark.parametrize("tiling", Tiling)
 async def test_a_tile_is_not_taken_for_the_picture(engine: DiffusersEngine, tiling: Tiling) -> None:
     """While tiles go through the autoencoder nothing wraps around them, and afterwards it does."""
