@@ -60,15 +60,15 @@ async def translated(request: web.Request, handler: Handler) -> web.StreamRespon
         code = _HTTP_CODES.get(error.status, "http_error")
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
         return problem(error.status, code, error.reason, headers=allow)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a bug ends the request, not the service
         if isinstance(error, ConnectionError) and _has_left(request):
-            raise
+            return web.Response(status=499)  # for nobody; what is raised aiohttp takes for a bug
         _log.exception("%s %s hit a bug", request.method, request.path)
         return problem(500, "internal", "the log has the details")
 
 
 def _has_left(request: web.Request) -> bool:
-    """Say whether the client is gone; aiohttp makes no noise about what fails then."""
+    """Say whether the client is gone."""
     return request.transport is None or request.transport.is_closing()
 
 

@@ -64,3 +64,20 @@ async def test_a_client_that_leaves_between_two_pieces_is_no_bug(
     await left.wait()
     assert not rig.held
     assert not caplog.records
+
+
+async def test_a_client_that_leaves_while_it_sends_is_no_bug(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, writer = await asyncio.open_connection(*rig.front.addresses[0])
+    writer.write(b"POST /llm/q4/completion HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf")
+    server = rig.front.server
+    assert server is not None
+    while not any(one._current_request for one in server.connections):  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.01)
+    writer.transport.abort()
+    while server.connections:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.01)
+    await rig.front.shutdown()
+    assert rig.seen == []
+    assert not caplog.records
