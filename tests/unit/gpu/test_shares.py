@@ -190,12 +190,17 @@ def test_credit_grows_while_pictures_want_what_a_chat_has() -> None:
     assert credit_after(machine, 9.0) == pytest.approx(0.5), "nobody was kept waiting"
 
 
-def test_credit_grows_until_the_moment_at_which_the_chat_goes() -> None:
+def test_time_counts_as_it_was_until_something_happens() -> None:
+    for happen in (lambda m: m.withdraw(4.5, "a"), lambda m: m.want(4.5, False)):
+        machine = drawing()
+        machine.ask(0.0, chat("a"))
+        machine.emptied(0.0)
+        happen(machine)
+        assert machine.credit_seconds == pytest.approx(0.5)
     machine = drawing()
     machine.ask(0.0, chat("a"))
-    machine.emptied(0.0)
-    machine.withdraw(4.5, "a")
-    assert machine.credit_seconds == pytest.approx(0.5)
+    machine.own(4.0, False)
+    assert machine.credit_seconds == -4.0
 
 
 def test_credit_is_paid_back_by_time_without_a_chat_and_nothing_is_saved_up() -> None:
