@@ -15,7 +15,10 @@ from engines.settle import needs, settled
 from engines.spec import Draft, GenerationSpec
 
 CUSTOMARY_NAMES = ("sdxl_base", "sd15_base", "sdxl_refiner")
-"""Names that KITTY's clients have built in; without such a model the default one draws."""
+"""Names that KITTY's clients have built in; without such a model the default one draws.
+
+Without such a refiner there is none.
+"""
 
 AUTO = "auto"
 """The profile name that leaves the choice to the profiles' rules."""
@@ -75,6 +78,7 @@ class Router:
         draft = self._profiled(draft)
         engine = self._engine(draft)
         model = self._model(engine, draft, notes)
+        draft = self._without_customary_refiner(engine, draft, notes)
         spec = settled(draft, model, self._features(engine), notes)
         self._check(engine, spec, model, notes)
         return Route(engine, spec, tuple(notes), pinned)
@@ -173,6 +177,17 @@ class Router:
         if not name:
             raise ModelNotFoundError(f"{engine} has no model to draw with")
         raise refusal(part, known, engine)
+
+    def _without_customary_refiner(
+        self, engine: EngineName, draft: Draft, notes: list[Shortfall]
+    ) -> Draft:
+        """Leave out a refiner that KITTY's clients have built in and the engine has not."""
+        name, known = draft.refiner.model if draft.refiner else "", self._models[engine]
+        if name not in CUSTOMARY_NAMES or not known or meant(name, "checkpoint", known):
+            return draft
+        detail = f"{name} is not installed; the picture is not refined"
+        notes.append(Shortfall("refiner_left_out", detail, "refiner.model"))
+        return replace(draft, refiner=None)
 
     def _check(
         self, engine: EngineName, spec: GenerationSpec, model: ModelInfo, notes: list[Shortfall]

@@ -53,7 +53,7 @@ _TITLES = {
     409: "Conflict",
     413: "Too large",
     415: "Unsupported media type",
-    422: "Cannot be drawn as asked",
+    422: "Cannot be done as asked",
     429: "Too many requests",
     500: "Internal error",
     502: "Bad gateway",

@@ -159,7 +159,7 @@ def _error(status: Status) -> ErrorView:
         case Failed(code=code, message=message):
             return {"error": message, "error_code": code}
         case Cancelled(reason=reason):
-            return {"error": f"cancelled: {reason}", "error_code": "cancelled"}
+            return {"error": reason.replace("_", " "), "error_code": "cancelled"}
         case Queued(reason=reason) if reason:
             return {"error": None, "error_code": reason}
         case _:

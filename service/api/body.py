@@ -28,6 +28,9 @@ async def read_body(request: web.Request, kind: type[B]) -> tuple[B, bytes]:
         data = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise RequestError(f"the body is not JSON: {error}", code="invalid_json") from None
+    if not isinstance(data, dict):
+        detail = "the body is to be a JSON object"
+        raise RequestError(detail, code="invalid_request", status=422)
     try:
         return kind.model_validate(data), raw
     except ValidationError as error:

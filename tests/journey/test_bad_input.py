@@ -75,6 +75,16 @@ async def test_a_body_that_is_no_request_is_refused(
     assert (answer[0], answer[1]["code"]) == (status, code)
 
 
+@pytest.mark.parametrize("raw", [b"[1, 2]", b"null", b'"prompt"'])
+@pytest.mark.parametrize("path", ["generate", "select"])
+async def test_what_is_no_object_is_told_in_json_s_words(
+    client: Client, path: str, raw: bytes
+) -> None:
+    _, problem = await client.json("POST", f"/api/images/{path}", data=io.BytesIO(raw))
+    assert problem["detail"] == "the body is to be a JSON object"
+    assert problem["title"] == "Cannot be done as asked"
+
+
 @pytest.mark.parametrize(
     "key",
     [

@@ -23,6 +23,7 @@ async def test_a_running_job_is_cancelled_and_again_is_fine(slow: Client) -> Non
     for _ in range(2):
         status, job = await slow.json("DELETE", f"/api/images/jobs/{job_id}")
         assert (status, job["state"], job["status"]) == (200, "cancelled", "error")
+        assert (job["error"], job["error_code"]) == ("cancelled by user", "cancelled")
     _, latest = await slow.json("GET", "/api/images/latest")
     assert latest["items"] == []
 

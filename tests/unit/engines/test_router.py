@@ -9,7 +9,7 @@ from engines.config import Profile
 from engines.errors import InvalidSpecError, ModelNotFoundError
 from engines.models import Models
 from engines.samplers import Samplers
-from engines.spec import Draft, Hires, InputRef, Lora, Tiling, Upscale
+from engines.spec import Draft, Hires, InputRef, Lora, Refiner, Tiling, Upscale
 from tests.unit.engines.painters import BIG, BROKEN, SMALL, Painter, route
 
 
@@ -104,6 +104,18 @@ async def test_what_is_not_honoured_is_said() -> None:
     router = await route(Painter("a", SMALL), disable=(Feature.IMG2IMG,))
     with pytest.raises(InvalidSpecError, match="img2img"):
         router.settle(Draft("p", init_image="0" * 64))  # type: ignore[arg-type]
+
+
+async def test_a_refiner_that_clients_have_built_in_is_left_out_where_it_is_not_there() -> None:
+    draft = Draft("p", model="sdxl_base", refiner=Refiner("sdxl_refiner"))
+    settled = (await route(Painter("a", SMALL))).settle(draft)
+    assert settled.spec.refiner is None
+    assert ("refiner_left_out", "refiner.model") in {(s.code, s.field) for s in settled.shortfalls}
+    fine = replace(SMALL, name="fine", aliases=("sdxl_refiner",))
+    kept = (await route(Painter("a", SMALL, fine))).settle(draft)
+    assert kept.spec.refiner == draft.refiner
+    with pytest.raises(ModelNotFoundError):
+        (await route(Painter("a", SMALL))).settle(replace(draft, refiner=Refiner("other")))
 
 
 async def test_an_engine_that_is_away_gets_the_job_unchecked() -> None:
