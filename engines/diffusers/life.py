@@ -11,7 +11,7 @@ from engines.diffusers.developing import Developed, develop
 from engines.diffusers.facts import facts_of
 from engines.diffusers.finishing import finish
 from engines.diffusers.mailbox import Drawn
-from engines.diffusers.opening import open_session, snapshot_of
+from engines.diffusers.opening import idle_guides, open_session, snapshot_of
 from engines.diffusers.pixels import NotFiniteError, Pixels, is_flat
 from engines.diffusers.plan import Pass, Plan, idle, make_plan
 from engines.diffusers.precision import Rung
@@ -117,7 +117,7 @@ class Life:
             session = yield from self._opened(part, ended, kept)
             self._session, self._index = session, index
             if kept is None:
-                self._shortfalls += idle(part, session.sampler.steps)
+                self._shortfalls += idle(part, session.sampler.steps) + idle_guides(session)
             kept = None
             counts[index] = session.sampler.steps
             self.steps = sum(counts)

@@ -82,6 +82,21 @@ def open_session(
     )
 
 
+def idle_guides(session: Session) -> tuple[Shortfall, ...]:
+    """Say which ControlNets guide none of a pass's steps, for all their weight."""
+    steps = session.sampler.steps
+    return tuple(
+        Shortfall(
+            "control_unused",
+            f"from {guide.start:g} to {guide.end:g} there is none of {steps} steps, so "
+            f"{guide.model.info.name} guides nothing",
+            field="controls",
+        )
+        for guide in session.guides
+        if guide.weight and steps and not any(guide.acts(step, steps) for step in range(steps))
+    )
+
+
 def _sampler(
     part: Pass, spec: GenerationSpec, checkpoint: Checkpoint, generator: torch.Generator
 ) -> SamplerRun:

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from torch.nn import functional
 
 from engines.diffusers.checkpoint import Checkpoint
+from engines.diffusers.plan import stretches
 from engines.spec import Tiling
 
 _WRAP = 32
@@ -30,12 +31,13 @@ def cover(pixels: Pixels, width: int, height: int, *, tiling: Tiling = Tiling.NO
     """Return the picture's middle at the asked size, resized with Lanczos' filter.
 
     Along the axes of `tiling` the filter reads across the edge, so that a seamless picture
-    stays one, unless its middle has to be cut out.
+    stays one; sides that are a little too long are then drawn in, not cut off. Only where that
+    would be seen its middle is cut out.
     """
     tall, wide = pixels.shape[:2]
     if (tall, wide) == (height, width):
         return pixels
-    if tiling is Tiling.NONE or tall * width != wide * height:
+    if tiling is Tiling.NONE or not stretches((wide, tall), (width, height)):
         fitted = ImageOps.fit(Image.fromarray(pixels), (width, height), Image.Resampling.LANCZOS)
         return np.asarray(fitted)
     y, x = _margins(tiling)

@@ -11,10 +11,17 @@ from engines.diffusers.library import Library, Shelved
 from engines.diffusers.recipes import SAMPLERS
 from engines.errors import InvalidSpecError
 from engines.fitting import goes_with, misfit, no_sampler, refused_sampler
-from engines.spec import LANCZOS, LATENT, Control, GenerationSpec, Lora
+from engines.spec import LANCZOS, LATENT, Control, GenerationSpec, Lora, Tiling
 
 GRID = 8
 """Sides are multiples of this many pixels: one latent."""
+
+MOST_WEIGHT = 100.0
+"""Of a word or a LoRA: far beyond what draws anything, and within what half precision bears."""
+
+_STRETCH = 1 / 16
+"""By how much one side may grow more than the other, so that a seamless picture stays one: about
+what rounding to whole latents takes."""
 
 Files: TypeAlias = Mapping[tuple[Kind, str], Shelved]
 """Files by kind and by the name that a request gave them."""
@@ -124,6 +131,7 @@ def make_plan(spec: GenerationSpec, library: Library) -> Plan:
                 controls=spec.controls,
             )
         )
+    shortfalls += _cut_seams(spec, passes[-1].size)
     return Plan(tuple(passes), tuple(shortfalls), files)
 
 
@@ -143,6 +151,19 @@ def fit(width: int, height: int, bounds: SizeBounds) -> tuple[int, int]:
     return side(width), side(height)
 
 
+def stretches(size: tuple[int, int], wanted: tuple[int, int]) -> bool:
+    """Say whether a seamless picture is brought to a size as a whole, rather than cut."""
+    across, down = wanted[0] / size[0], wanted[1] / size[1]
+    return abs(across - down) <= _STRETCH * max(across, down)
+
+
+def _cut_seams(spec: GenerationSpec, size: tuple[int, int]) -> tuple[Shortfall, ...]:
+    if spec.tiling is Tiling.NONE or stretches(size, (spec.width, spec.height)):
+        return ()
+    detail = f"{size[0]}x{size[1]} is cut to the asked shape, so its edges do not meet"
+    return (Shortfall("seams_cut", detail, field="tiling"),)
+
+
 def _check(spec: GenerationSpec, model: Shelved) -> None:
     if spec.sampler in model.info.refused_samplers:
         raise refused_sampler(spec.sampler, model.info, SAMPLERS)
@@ -153,6 +174,9 @@ def _check(spec: GenerationSpec, model: Shelved) -> None:
 
 
 def _worn(lora: Lora, file: Shelved) -> Worn:
+    if not abs(lora.weight) <= MOST_WEIGHT:  # nor is it any that is no number
+        detail = f"{lora.name} has the weight {lora.weight:g}, and {MOST_WEIGHT:g} is the most"
+        raise InvalidSpecError(detail, field="loras")
     return Worn(file.info.name, file.path, file.mark, lora.weight)
 
 

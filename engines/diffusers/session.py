@@ -25,6 +25,10 @@ class Guide:
     start: float
     end: float
 
+    def acts(self, step: int, steps: int) -> bool:
+        """Say whether it guides a step; one that lies only partly in its time is left alone."""
+        return step / steps >= self.start and (step + 1) / steps <= self.end
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -92,10 +96,7 @@ class Session:
     def control_weights(self) -> tuple[float, ...]:
         """Return how strongly each guide acts at this step."""
         done, steps = self.sampler.done, self.sampler.steps
-        return tuple(
-            0.0 if done / steps < guide.start or (done + 1) / steps > guide.end else guide.weight
-            for guide in self.guides
-        )
+        return tuple(guide.weight if guide.acts(done, steps) else 0.0 for guide in self.guides)
 
     def take(self, answer: torch.Tensor) -> None:
         """Go one step on with the network's answer in single precision, one row per own row."""

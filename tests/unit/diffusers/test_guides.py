@@ -53,6 +53,21 @@ async def test_two_guided_pictures_share_a_call_each_with_its_own_weight(
         assert distance(pixels_of(one.png), pixels_of(other.png)) <= 1
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "codes"),
+    [(0.0, 1.0, []), (0.8, 1.0, ["control_unused"]), (0.9, 0.1, ["control_unused"])],
+)
+async def test_a_guide_that_acts_at_no_step_is_said(
+    engine: DiffusersEngine, photo: InputRef, start: float, end: float, codes: list[str]
+) -> None:
+    plain, _ = await draw(engine, SPEC)
+    control = Control("tiny-control", photo, start=start, end=end)
+    picture, _ = await draw(engine, replace(SPEC, controls=(control,)))
+    assert [short.code for short in picture.shortfalls] == codes
+    gap = distance(pixels_of(picture.png), pixels_of(plain.png))
+    assert gap <= 1 if codes else gap > 1
+
+
 @pytest.mark.parametrize("tiling", [Tiling.X, Tiling.Y, Tiling.BOTH])
 async def test_a_seamless_picture_has_no_edge(
     engine: DiffusersEngine, monkeypatch: pytest.MonkeyPatch, tiling: Tiling

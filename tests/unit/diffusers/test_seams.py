@@ -1,6 +1,7 @@
 """Seamless pictures, where they are enlarged or go through the autoencoder in tiles."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from engines.diffusers.canvas import enlarge_latents
 from engines.diffusers.pixels import cover, decode, encode_picture
 from engines.diffusers.studio import Studio
 from engines.spec import Tiling
-from tests.fakes.drawing import distance
+from tests.fakes.drawing import SPEC, distance, draw
 
 AXES = {Tiling.NONE: (), Tiling.X: (-1,), Tiling.Y: (-2,), Tiling.BOTH: (-2, -1)}
 
@@ -38,6 +39,26 @@ def test_a_seamless_picture_whose_middle_is_cut_out_is_cut_out() -> None:
     across = cover(picture, 60, 60, tiling=Tiling.BOTH)
     assert distance(across, cover(picture, 60, 60)) > 1
     assert distance(across[10:-10, 10:-10], cover(picture, 60, 60)[10:-10, 10:-10]) <= 1
+
+
+def test_a_seamless_picture_that_is_hardly_too_long_is_drawn_in() -> None:
+    """As after a second pass, whose sides are whole latents: 72x104 times 1.3 is 94x135."""
+    picture = np.random.default_rng(1).integers(0, 256, (136, 96, 3), dtype=np.uint8)
+    smaller = cover(picture, 94, 135, tiling=Tiling.X)
+    moved = cover(np.roll(picture, 48, 1), 94, 135, tiling=Tiling.X)
+    assert distance(moved, np.roll(smaller, 47, 1)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("size", "codes"),
+    [((512, 128), ["size_outside_model", "seams_cut"]), ((136, 128), [])],
+)
+async def test_edges_that_cannot_meet_are_said(
+    engine: DiffusersEngine, size: tuple[int, int], codes: list[str]
+) -> None:
+    spec = replace(SPEC, model="mini", sampler="ddim", steps=1, tiling=Tiling.X)
+    picture, _ = await draw(engine, replace(spec, width=size[0], height=size[1]))
+    assert [short.code for short in picture.shortfalls] == codes
 
 
 @pytest.mark.parametrize("model", ["tiny-sd15", "mini"])

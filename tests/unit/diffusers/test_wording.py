@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from engines.diffusers import DiffusersEngine
+from engines.errors import InvalidSpecError
 from tests.fakes.drawing import SPEC, as_array, distance, draw, pixels_of
 
 
@@ -57,3 +58,22 @@ async def test_a_weight_changes_the_picture_and_a_weight_of_one_does_not(
     strong, _ = await draw(engine, replace(spec, prompt="a (cat:1.8) and a dog"))
     assert one.png == plain.png
     assert distance(pixels_of(strong.png), pixels_of(plain.png)) > 0
+
+
+@pytest.mark.parametrize(
+    ("wish", "field"),
+    [
+        ({"prompt": f"a (cat:{'9' * 400})"}, "prompt"),
+        ({"prompt": "a (cat:70000)"}, "prompt"),
+        ({"negative_prompt": "a (dog:-1000)"}, "negative_prompt"),
+        ({"prompt": "a cat <lora:bold:nan>"}, "loras"),
+        ({"prompt": "a cat <lora:bold:1e30>"}, "loras"),
+    ],
+)
+async def test_a_weight_that_no_number_format_bears_is_refused(
+    engine: DiffusersEngine, wish: dict[str, str], field: str
+) -> None:
+    """Its numbers would run over at every precision, in every attempt."""
+    with pytest.raises(InvalidSpecError) as refused:
+        await draw(engine, replace(SPEC, **wish))
+    assert refused.value.field == field
