@@ -73,8 +73,6 @@ class Desk:
     ) -> Lease:
         """Wait for a lease; it lives for `ttl_seconds` if it is not renewed.
 
-        Who does not want to wait (0) gets the GPU if nobody is to be waited for.
-
         Raises:
             GpuBusyError: it was not granted within `wait_seconds`.
             ShuttingDownError: too late.
@@ -88,17 +86,12 @@ class Desk:
             holder=holder,
             since=now,
             ttl_seconds=ttl_seconds,
-            deadline=now + wait_seconds if wait_seconds > 0 else inf,
+            deadline=now + wait_seconds,
         )
         grant: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
         self._grants[ask.id] = grant
         try:
             self.event(lambda now: self.leases.ask(now, ask))
-            if wait_seconds <= 0:
-                await asyncio.sleep(0)  # a gate that nobody is inside of closes meanwhile
-                if not grant.done():
-                    holders = (lease.holder for lease in self.leases.roll.leases)
-                    grant.set_exception(_busy(tuple(holders)))
             return await grant
         except BaseException:
             self.event(lambda now: self.leases.withdraw(now, ask.id))

@@ -172,30 +172,3 @@ async def test_the_end_refuses_who_waits_and_who_comes() -> None:
         await chat
     with pytest.raises(ShuttingDownError):
         await gpu.desk.acquire(Tenant.LLM, "late")
-
-
-@pytest.mark.parametrize("tenant", Tenant)
-async def test_who_does_not_want_to_wait_gets_what_is_free(tenant: Tenant) -> None:
-    gpu = Gpu()
-    for _ in range(2):  # at the second time the gate is as the first lease has left it
-        lease = await gpu.desk.acquire(tenant, "a program", wait_seconds=0)
-        assert gpu.leases.roll.leases == (lease,)
-        gpu.desk.release(lease.id, lease.token)
-
-
-async def test_who_does_not_want_to_wait_waits_for_nobody() -> None:
-    gpu, other = Gpu(), {Tenant.LLM: Tenant.IMAGES, Tenant.IMAGES: Tenant.LLM}
-    for tenant in Tenant:
-        held = await gpu.desk.acquire(tenant, "a holder")
-        with pytest.raises(GpuBusyError) as busy:
-            await gpu.desk.acquire(other[tenant], "a program", wait_seconds=0)
-        assert busy.value.holders == ("a holder",)
-        assert gpu.leases.roll.asks == ()
-        gpu.desk.release(held.id, held.token)
-    turn = a_turn(gpu)
-    assert turn.enter()
-    with pytest.raises(GpuBusyError):
-        await gpu.desk.acquire(Tenant.LLM, "a program", wait_seconds=0)
-    turn.leave()
-    assert turn.enter()
-    turn.leave()

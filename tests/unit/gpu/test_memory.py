@@ -7,7 +7,7 @@ import pytest
 
 from engines.errors import EngineDownError
 from scheduler.gpu import Gpu
-from scheduler.lease import Tenant
+from scheduler.lease import Lease, Tenant
 from scheduler.memory import MemoryPolicy, MemoryRules
 from tests.unit.gpu.chats import ask, resident
 from tests.unit.gpu.pictures import Parking, a_turn
@@ -55,55 +55,53 @@ async def test_nothing_is_freed_by_default() -> None:
     assert freed == []
 
 
-async def test_a_hand_over_that_was_given_up_does_not_count_for_the_next() -> None:
-    """Memory is being freed for a chat that leaves; a picture goes on; the next chat must wait."""
-    gpu, freeing = Gpu(memory=MemoryRules(policy=MemoryPolicy.ALWAYS)), Parking()
-    go_on, freed = asyncio.Event(), asyncio.Event()
+class Freeing:
+    """An engine that frees its memory when it is told to, on a GPU where that comes first."""
 
-    async def release() -> None:
-        freeing(True)
-        await go_on.wait()
-        freed.set()
+    def __init__(self) -> None:
+        self.gpu = Gpu(memory=MemoryRules(policy=MemoryPolicy.ALWAYS))
+        self.gpu.attach(replace(resident(), release=self._release))
+        self.turn = a_turn(self.gpu)
+        self.go_on, self.done = asyncio.Event(), Parking()
+        self._begun = asyncio.Event()
 
-    turn = a_turn(gpu)
-    gpu.attach(replace(resident(), release=release))
-    first = await ask(gpu)
-    await freeing.until(True)
-    first.cancel()
-    await asyncio.wait([first])
-    assert turn.enter()
-    second = await ask(gpu)
-    go_on.set()
-    await freed.wait()
+    async def _release(self) -> None:
+        self._begun.set()
+        await self.go_on.wait()
+        self.done(True)
+
+    async def given_up(self) -> asyncio.Task[Lease]:
+        """Free for a chat that leaves; the picture goes on, and another chat waits for its step."""
+        first = await ask(self.gpu)
+        await self._begun.wait()
+        first.cancel()
+        await asyncio.wait([first])
+        assert self.turn.enter()
+        return await ask(self.gpu)
+
+
+async def settled() -> None:
+    """Let what was set going on the event loop be done."""
     for _ in range(3):
         await asyncio.sleep(0)
-    assert gpu.leases.roll.leases == ()
-    turn.leave()
-    await second
+
+
+async def test_a_hand_over_that_was_given_up_does_not_count_for_the_next() -> None:
+    freeing = Freeing()
+    chat = await freeing.given_up()
+    freeing.go_on.set()
+    await freeing.done.until(True)
+    await settled()
+    assert freeing.gpu.leases.roll.leases == ()
+    freeing.turn.leave()
+    await chat
 
 
 async def test_what_was_loaded_while_memory_was_freed_is_freed_again() -> None:
-    """The picture of the test above has loaded its model again, before the freeing has ended."""
-    gpu, freeing = Gpu(memory=MemoryRules(policy=MemoryPolicy.ALWAYS)), Parking()
-    go_on, order = asyncio.Event(), []
-
-    async def release() -> None:
-        freeing(True)
-        await go_on.wait()
-        order.append("freed")
-
-    turn = a_turn(gpu)
-    gpu.attach(replace(resident(), release=release))
-    first = await ask(gpu)
-    await freeing.until(True)
-    first.cancel()
-    await asyncio.wait([first])
-    assert turn.enter()
-    second = await ask(gpu)
-    turn.leave()
-    order.append("drawn")
-    for _ in range(3):
-        await asyncio.sleep(0)
-    go_on.set()
-    await second
-    assert order == ["drawn", "freed", "freed"]
+    freeing = Freeing()
+    chat = await freeing.given_up()
+    freeing.turn.leave()
+    await settled()
+    freeing.go_on.set()
+    await chat
+    assert freeing.done.heard == [True, True]
