@@ -1,14 +1,16 @@
 """The gallery: a page with the newest pictures and a box for a prompt, and one for each picture."""
 
 import re
+from collections.abc import Mapping
 
 import aiohttp_jinja2
+import orjson
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from scheduler.errors import NotStoredError
-from service.keys import CATALOGUE, KEYS, SCHEDULER
-from service.middleware import COOKIE, is_page
+from service.keys import CATALOGUE, KEYS, OBJECTS, SCHEDULER
+from service.middleware import COOKIE, GALLERY, is_page
 from service.problems import DOCUMENT, RequestError
 
 routes = web.RouteTableDef()
@@ -19,6 +21,29 @@ _NEVER = re.compile(r"\bq\s*=\s*0(\.0*)?\s*(;|$)")
 _MONTH_SECONDS = 30 * 24 * 3600
 _LONGEST_PROMPT = 8000
 _KEPT_HEADERS = (hdrs.ALLOW, hdrs.RETRY_AFTER)
+_WISHES = (
+    ("negative_prompt", "without", "text"),
+    ("model", "model", "text"),
+    ("sampler", "sampler", "text"),
+    ("width", "width", "number"),
+    ("height", "height", "number"),
+    ("steps", "steps", "number"),
+    ("cfg", "cfg", "number"),
+    ("seed", "seed", "number"),
+    ("count", "pictures", "number"),
+    ("init_image", "begin with", "file"),
+    ("strength", "redraw, 0 to 1", "number"),
+)
+"""What may be wished beside the prompt: the field of a request, its label, and the input's type."""
+_NOT_LIKE = ("init_image", "strength", "count")
+
+
+@web.middleware
+async def welcome(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Lead who opens the bare address in a browser to the gallery; programs get their answer."""
+    if request.path == "/" and _reads_html(request):
+        raise web.HTTPSeeOther(GALLERY)
+    return await handler(request)
 
 
 @web.middleware
@@ -49,7 +74,10 @@ def _reads_html(request: web.Request) -> bool:
 
 @routes.get("/vision")
 async def vision(request: web.Request) -> web.StreamResponse:
-    """Show the newest pictures; `token` is taken into a cookie and out of the address."""
+    """Show the newest pictures; `token` is taken into a cookie and out of the address.
+
+    With `like`, the key of a picture, the box holds what that was drawn with.
+    """
     if token := request.query.get("token"):
         redirect = web.HTTPSeeOther("/vision")
         redirect.set_cookie(
@@ -60,15 +88,31 @@ async def vision(request: web.Request) -> web.StreamResponse:
     cursor = request.query.get("cursor") or None
     if cursor and not _CURSOR.fullmatch(cursor):
         raise RequestError("not a cursor of ours", code="invalid_request", field="cursor")
+    like = await _settings_of(request, key) if (key := request.query.get("like")) else {}
     page = await request.app[CATALOGUE].latest(limit=_PAGE, q=query, cursor=cursor)
     context = {
         "pictures": page.items,
         "next_cursor": page.next_cursor,
         "query": query,
-        "prompt": request.query.get("prompt", "")[:_LONGEST_PROMPT],
+        "prompt": like.get("prompt") or request.query.get("prompt", "")[:_LONGEST_PROMPT],
+        "fields": _WISHES,
+        "wishes": {name: like[name] for name, _, _ in _WISHES if name in like},
         "paused": request.app[SCHEDULER].paused,
     }
     return aiohttp_jinja2.render_template("vision.html", request, context)
+
+
+async def _settings_of(request: web.Request, key: str) -> Mapping[str, object]:
+    """Return what a picture was drawn with, as its sidecar has it."""
+    entry = await request.app[CATALOGUE].get(request.app[KEYS].check_png(key))
+    if entry is None:
+        raise NotStoredError(f"there is no picture {key}")
+    sidecar = orjson.loads(await request.app[OBJECTS].get(entry.artifact.meta_key))
+    return {
+        name: value
+        for name, value in sidecar["spec"].items()
+        if value not in (None, "") and name not in _NOT_LIKE
+    }
 
 
 @routes.get("/vision/{key:.+}")

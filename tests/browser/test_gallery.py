@@ -60,7 +60,7 @@ async def test_a_picture_has_a_page_that_leads_on(page: Page, tmp_path: Path) ->
         facts = page.get_by_role("definition")
         for fact in ("a <b>card</b>", "77", "mine", "64x64"):
             await expect(facts.get_by_text(fact, exact=True)).to_be_visible()
-        await page.get_by_role("link", name="Draw with this prompt").click()
+        await page.get_by_role("link", name="Change and draw").click()
         await expect(page.get_by_label("Prompt")).to_have_value("a <b>card</b>")
         answer = await page.goto(f"{service.url}/vision/images/20260101_000000_00000000.png")
         assert answer is not None

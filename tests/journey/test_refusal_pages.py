@@ -56,6 +56,12 @@ async def test_what_is_no_page_keeps_its_document(client: Client, path: str) -> 
     assert (await opened(client, path))[:2] == (404, "application/problem+json")
 
 
+async def test_a_browser_at_the_bare_address_is_led_to_the_gallery(client: Client) -> None:
+    status, _, text = await opened(client, "/")
+    assert (status, "<title>KITTY Images</title>" in text) == (200, True)
+    assert (await opened(client, "/", "*/*"))[:2] == (200, "application/json")
+
+
 async def test_a_page_keeps_what_the_refusal_had_to_say(client: Client) -> None:
     async with client.session.post("/vision", headers={"Accept": BROWSER}) as answer:
         assert (answer.status, answer.content_type) == (405, "text/html")
