@@ -88,8 +88,9 @@ async def test_reproducible_pictures_share_no_call_and_keep_every_bit(
         replace(SPEC, model="tiny-sdxl"),
         replace(SPEC, cfg=1.0),
         replace(SPEC, loras=(Lora("bold"),)),
+        replace(SPEC, prompt="a cat, " * 40),
     ],
-    ids=["size", "model", "guidance", "loras"],
+    ids=["size", "model", "guidance", "loras", "length of the prompt"],
 )
 async def test_pictures_that_differ_in_what_a_call_fixes_share_none(
     engine: DiffusersEngine, calls: list[list[Session]], other: object
