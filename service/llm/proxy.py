@@ -150,8 +150,9 @@ class Proxy:
             if not begun.done():
                 await fetching
             response = await begun
-            if not await self._deliver(call, pipe, response):
-                return response
+            await response.prepare(call.request)
+            async for chunk in pipe:
+                await response.write(chunk)
             await asyncio.wait([fetching])
             if fetching.cancelled() or fetching.exception() is not None:
                 # The status is out already; a connection that breaks says that this is not all.
@@ -162,16 +163,6 @@ class Proxy:
         finally:
             fetching.cancel()
             await asyncio.wait([fetching])
-
-    async def _deliver(self, call: "_Call", pipe: Pipe, response: web.StreamResponse) -> bool:
-        """Write what comes through the pipe; False if the client went away."""
-        try:
-            await response.prepare(call.request)
-            async for chunk in pipe:
-                await response.write(chunk)
-        except ConnectionResetError:
-            return False
-        return True
 
     async def _fetch(
         self, call: "_Call", pipe: Pipe, begun: asyncio.Future[web.StreamResponse]

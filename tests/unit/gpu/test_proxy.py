@@ -5,7 +5,7 @@ import gzip
 from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
 from yarl import URL
 
 from scheduler.lease import Tenant
@@ -72,6 +72,33 @@ async def test_an_answer_passes_as_it_came(rig: Rig) -> None:
         assert (got.status, got.headers["X-One"]) == (302, "1")
         assert await got.read() == b"not really gzip"
         assert got.headers["Content-Length"] == "15"
+
+
+async def test_what_a_server_breaks_off_is_broken_off(rig: Rig) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        if "half" in request.path:
+            await response.prepare(request)
+            await response.write(b"half")
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    rig.answer = answer
+    async with rig.client.post("/llm/q4/half") as got:
+        with pytest.raises(ClientPayloadError):
+            await got.read()
+    async with rig.client.post("/llm/q4/nothing") as got:
+        assert got.status == 502
+        assert (await got.json(content_type=None))["code"] == "llm_down"
+    assert not rig.held
+
+
+async def test_what_a_client_expects_of_us_is_not_expected_of_the_server(rig: Rig) -> None:
+    async with rig.client.post("/llm/q4/completion", data=b"x", expect100=True) as answer:
+        assert await answer.read() == b"x"
+    [seen] = rig.seen
+    assert "Expect" not in seen.headers
 
 
 async def test_every_piece_arrives_before_the_next_is_made(rig: Rig) -> None:
