@@ -133,7 +133,8 @@ def train(pool: Pool, options: Options, log: Log, batch: int) -> Judge:
     """Train a judge on a pool of pictures of 128 pixels."""
     device = pool.pictures.device
     # Its convolutions are fastest with the channel innermost.
-    judge = Judge().to(device, memory_format=torch.channels_last)
+    judge = Judge().to(device)
+    judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own gap
     optimizer = torch.optim.AdamW(judge.parameters(), _PEAK, weight_decay=0.05)
     for step, spent in enumerate(clock(options.seconds, options.steps, device)):
         for group in optimizer.param_groups:
@@ -150,7 +151,8 @@ def train(pool: Pool, options: Options, log: Log, batch: int) -> Judge:
         if step % 200 == 0:
             right = ((floats.bent > 0) == bent).float().mean().item()
             log.say("judge", step=step, loss=round(loss.item(), 4), outlines_right=round(right, 3))
-    return judge.eval()
+    judge.eval()
+    return judge
 
 
 def load_judge(file: Path, device: torch.device) -> Judge:

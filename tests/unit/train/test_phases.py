@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from PIL import Image
 from safetensors.torch import load_file
 
 from engines.mini import MODEL_DIR
-from ops.train import autoencoder, decoder, denoiser, evaluate, export, judge, lora
+from ops.train import autoencoder, contact, decoder, denoiser, evaluate, export, judge, lora
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the libraries' own deprecations
 
@@ -63,6 +64,15 @@ def test_the_exported_model_draws(trained: Path) -> None:
     assert all(name.startswith("text_model.") for name in names)
     configs = [file.read_text(encoding="utf-8") for file in (trained / "model").rglob("*.json")]
     assert not any(str(trained) in config for config in configs)
+
+
+def test_the_cards_pictures_are_drawn_side_by_side(trained: Path, tmp_path: Path) -> None:
+    contact.main(["--model", str(trained / "model"), "--out", str(tmp_path), "--smoke"])
+    with Image.open(tmp_path / "contact.png") as sheet:
+        assert sheet.size == (8 * 64, 64)
+        left, right, free = (sheet.crop((x, 0, x + 64, 64)).tobytes() for x in (0, 64, 128))
+    assert left != right
+    assert set(free) == {255}
 
 
 def test_the_model_is_examined(trained: Path) -> None:
