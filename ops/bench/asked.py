@@ -1,11 +1,12 @@
 """What the service is asked for while its overhead is measured, and how hard."""
 
 import asyncio
+from typing import Any
 
 from ops.bench import wrk
 from tests.journey.running import Client, Service
 
-BODY: dict[str, object] = {
+BODY: dict[str, Any] = {
     "prompt": "a red fox on white", "steps": 4, "width": 64, "height": 64, "engine": "fake"
 }  # fmt: skip
 UNBOUNDED = {"QUEUE_MAX": "10000000"}

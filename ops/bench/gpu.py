@@ -29,7 +29,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import diffusers
 import torch
@@ -40,6 +40,7 @@ from engines.inputs import Inputs
 from engines.spec import GenerationSpec
 from ops.bench import full_size
 from ops.bench.chats import TITLES, measure_chats
+from ops.bench.figures import show
 from ops.bench.network import (
     bare_step_seconds,
     hottest_kernels,
@@ -50,11 +51,13 @@ from ops.bench.network import (
 )
 from ops.bench.pictures import Bench, difference
 
+Mode = Literal["full", "off"]
+
 MAKE = {"sd15": full_size.make_sd15, "sdxl": full_size.make_sdxl}
 SIDE = {"sd15": 512, "sdxl": 1024}
 
 
-def _opened(name: str, folder: Path, args: argparse.Namespace, mode: str) -> Bench:
+def _opened(name: str, folder: Path, args: argparse.Namespace, mode: Mode) -> Bench:
     data = Path(tempfile.mkdtemp())
     engine = DiffusersEngine(
         name=EngineName("bench"),
@@ -126,7 +129,7 @@ async def _replay(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
     found = {}
     for size in sizes:
         found[str(size)] = await bench.engine.call(
-            lambda studio, size=size: replay_seconds(studio, bench.spec, size)
+            partial(replay_seconds, spec=bench.spec, batch=size)
         )
     return {"replay": found}
 
@@ -180,7 +183,7 @@ def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", default="sd15,sdxl")
-    parser.add_argument("--modes", default="full")
+    parser.add_argument("--modes", nargs="+", choices=get_args(Mode), default=["full"])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--side", type=int, default=0)
@@ -225,32 +228,12 @@ def main() -> None:
                 entry["reference_seconds"] = reference(
                     folder, _spec(name, args), args.alone, args.device
                 )
-        for mode in args.modes.split(","):
+        for mode in args.modes:
             print(f"{name}, {mode}:", flush=True)
             row: dict[str, Any] = {"mode": mode}
             entry["modes"].append(row)
             asyncio.run(measure(_opened(name, folder, args, mode), row, args, save))
-            _print(row, entry.get("reference_seconds"))
-
-
-def _print(row: Mapping[str, Any], reference_seconds: float | None) -> None:
-    """Print what there is, times in milliseconds and ratios to the reference."""
-    for name in ("alone_seconds", "together_seconds"):
-        if name in row:
-            ratio = f", {reference_seconds / row[name]:.2f}x" if reference_seconds else ""
-            print(f"    {name} {row[name]:.3f}{ratio}")
-    for name in ("first_seconds", "alone_step_seconds", "bare_step_seconds", "cancel_seconds",
-                 "overtake_seconds", "together_step_seconds",
-                 "bare_together_step_seconds"):  # fmt: skip
-        if name in row:
-            print(f"    {name} {row[name] * 1e3:.2f} ms")
-    for name in ("overhead", "together_overhead"):
-        if name in row:
-            print(f"    {name} {row[name]:.1%}")
-    for size, times in row.get("replay", {}).items():
-        told = "  ".join(f"{k[:-8]} {v * 1e3:.2f} ms" for k, v in times.items())
-        print(f"    {size} pictures: {told}")
-    print(f"    memory {row.get('memory', 'not looked at')}", flush=True)
+            show(row, entry.get("reference_seconds"))
 
 
 if __name__ == "__main__":

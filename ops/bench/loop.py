@@ -19,11 +19,13 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from typing_extensions import override
 
 from engines.base import EngineName
 from engines.diffusers.graphs import Recording
@@ -71,14 +73,15 @@ class Instant:
         self.at = time.perf_counter()
 
 
-class Counting(TorchDispatchMode):
+class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own gap
     """Counts what PyTorch is told, apart from views, which launch nothing."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's own gap
         self.told = 0
 
-    def __torch_dispatch__(self, func: Any, _: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+    @override
+    def __torch_dispatch__(self, func: Any, _: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Count one operation and do it."""
         self.told += not func.is_view
         return func(*args, **(kwargs or {}))
@@ -101,13 +104,17 @@ def _under_way(rounds: Rounds, sampler: str, sessions: int, steps: int) -> None:
         rounds.runner.round()
 
 
+def _note(counting: Counting, told: list[int]) -> None:
+    told.append(counting.told)
+
+
 def _counted(rounds: Rounds, device: Instant) -> tuple[int, int]:
     """Return the operations of a step before and after the replay."""
     counts: list[tuple[int, int]] = []
     for _ in range(_COUNTED):
         with Counting() as counting:
             before: list[int] = []
-            device.when = lambda counting=counting, before=before: before.append(counting.told)
+            device.when = partial(_note, counting, before)
             rounds.runner.round()
         counts.append((before[0], counting.told - before[0]))
     device.when = lambda: None

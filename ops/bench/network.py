@@ -34,9 +34,11 @@ def _session(studio: Studio, spec: GenerationSpec) -> Session:
         part,
         spec,
         studio,
+        rung=studio.ladder.rung(part.model.mark),
         picture_id="bench",
         generator=torch.Generator().manual_seed(spec.seed),
         before=None,
+        larger=None,
         kept=None,
     )
 
@@ -114,8 +116,8 @@ def memory(studio: Studio, spec: GenerationSpec) -> dict[str, int | None]:
     need = studio.batches.need(group)
     return {
         "limit": studio.batches.limit(group),
-        "measured_pictures": need and need.pictures,
-        "measured_bytes": need and need.bytes,
+        "measured_pictures": None if need is None else need.pictures,
+        "measured_bytes": None if need is None else need.bytes,
         "free_bytes": studio.batches.free(),
     }
 
