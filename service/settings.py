@@ -82,6 +82,7 @@ class Settings(BaseSettings):
     llm_patience_seconds: float = Field(default=10.0, ge=0)
     llm_wait_seconds: float = Field(default=300.0, gt=0)
     gpu_images_share: float = Field(default=0.10, ge=0, le=0.9)
+    gpu_images_slice_seconds: float = Field(default=10.0, ge=1, le=3600)
     gpu_memory_policy: Literal["keep", "idle", "always"] = "keep"
     gpu_idle_seconds: float = Field(default=300.0, gt=0)
     gpu_lock_required: bool = False

@@ -25,6 +25,7 @@ def build_gpus(settings: Settings, engines: Iterable[str], *, clock: Clock) -> M
         policy=LlmPolicy(settings.llm_policy),
         patience_seconds=settings.llm_patience_seconds,
         images_share=settings.gpu_images_share,
+        longest_slice_seconds=settings.gpu_images_slice_seconds,
     )
     memory = MemoryRules(
         policy=MemoryPolicy(settings.gpu_memory_policy), idle_seconds=settings.gpu_idle_seconds

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from scheduler.lease import LlmPolicy, Rules
 from scheduler.ports import SystemClock
 from service.settings import Settings as AllSettings
 from service.settings import SettingsError
@@ -54,3 +55,18 @@ def test_servers_that_are_none_stop_the_start() -> None:
 def test_gpus_are_those_of_engines_and_servers() -> None:
     settings = AllSettings(llama_servers="a=http://127.0.0.1:1,b=http://far:2,c@d=http://far:3")
     assert list(build_gpus(settings, ["e"], clock=SystemClock())) == ["local", "e", "far", "d"]
+
+
+def test_a_gpu_is_shared_as_the_settings_say() -> None:
+    settings = AllSettings(
+        llm_policy="interrupt",
+        llm_patience_seconds=3,
+        gpu_images_share=0.2,
+        gpu_images_slice_seconds=4,
+    )
+    assert build_gpus(settings, [], clock=SystemClock())["local"].rules == Rules(
+        policy=LlmPolicy.INTERRUPT,
+        patience_seconds=3,
+        images_share=0.2,
+        longest_slice_seconds=4,
+    )

@@ -63,6 +63,15 @@ def test_long_replies_one_after_another_leave_pictures_their_share_too(
     assert longest <= 10.0
 
 
+def test_who_would_rather_have_pictures_wait_bounds_their_slice() -> None:
+    machine = drawing(Rules(longest_slice_seconds=2.0))
+    machine.ask(0.0, chat("a"))
+    machine.emptied(0.0)
+    machine.ask(80.0, chat("b", since=80.0))
+    assert machine.release(80.0, "a", 1) == [OpenGate()]
+    assert machine.next_wake() == pytest.approx(82.0)
+
+
 def test_no_share_means_that_chats_come_first_for_ever() -> None:
     machine = drawing(Rules(images_share=0.0))
     machine.ask(0.0, chat("a"))
