@@ -6,9 +6,10 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from engines.mini import MODEL_DIR
-from ops.train.decoder import Guesser, decode, falling_times, loss_of
+from ops.train.decoder import decode, falling_times, loss_of
 from ops.train.descent import Descent
 from ops.train.fidelity import decibels, picture_loss, sharpness, strength_loss
+from ops.train.guesser import Guesser
 from ops.train.latents import Latents, encode_pool
 from ops.train.pool import Drawing, Pool, to_float
 from ops.train.scene import draw_lesson
