@@ -7,11 +7,8 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-import torch
-from diffusers import StableDiffusionPipeline
-
-from engines.diffusers.samplers import make_scheduler
-from ops.train.report import Options, phase_arguments
+from ops.train.drawing import draw, open_model
+from ops.train.report import Options, phase_arguments, phase_device
 from ops.train.sheet import save_sheet
 
 _PROMPTS: Final = (
@@ -42,8 +39,6 @@ _PROMPTS: Final = (
 )
 _COLUMNS: Final = 8
 _SIDE: Final = 192
-_STEPS: Final = 20
-_GUIDANCE: Final = 2.0
 
 
 class ContactOptions(Options):
@@ -52,30 +47,14 @@ class ContactOptions(Options):
     model: Path
 
 
-@torch.no_grad()
 def main(arguments: list[str] | None = None) -> None:
     """Run the phase."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="the model's folder")
     options = phase_arguments(parser, arguments, ContactOptions(), seconds=0)
-    pipe = StableDiffusionPipeline.from_pretrained(options.model, dtype=torch.float32)
-    pipe.scheduler = make_scheduler("dpmpp_2m", pipe.scheduler.config, seed=0)
-    pipe.set_progress_bar_config(disable=True)
-    prompts = _PROMPTS[:2] if options.smoke else _PROMPTS
-    side = 64 if options.smoke else _SIDE
-    pictures = [
-        pipe(
-            prompt,
-            width=side,
-            height=side,
-            num_inference_steps=_STEPS,
-            guidance_scale=_GUIDANCE,
-            generator=torch.Generator().manual_seed(seed),
-            output_type="pt",
-        ).images
-        for seed, prompt in enumerate(prompts)
-    ]
-    save_sheet(options.out / "contact.png", torch.cat(pictures) * 2 - 1, _COLUMNS)
+    pipe = open_model(options.model, device=phase_device())
+    prompts, side = (_PROMPTS[:2], 64) if options.smoke else (_PROMPTS, _SIDE)
+    save_sheet(options.out / "contact.png", draw(pipe, prompts, side), _COLUMNS)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from engines.diffusers.recipes import RECIPES
-from engines.diffusers.samplers import make_scheduler
+from ops.train.drawing import GUIDANCE, SAMPLER, draw, open_model
 from ops.train.exam import Paper, papers
 from ops.train.judge import SIDE, Judge, bend, load_judge
 from ops.train.measure import Palette, corners, measurable, middle
@@ -26,7 +26,6 @@ from ops.train.scene import draw_any
 from ops.train.sheet import save_sheet
 from ops.train.words import NOUNS
 
-_STEPS: Final = 20
 _EDGED: Final = ("cube", "pyramid", "gear", "house", "star", "chair")
 _FALSE_ALARMS: Final = 0.03
 """The share of true outlines that the judge calls bent: the price of a strict eye."""
@@ -119,26 +118,6 @@ def _share(right: Tensor) -> float:
     return round(right.float().mean().item(), 4)
 
 
-@torch.no_grad()
-def answer(pipe: StableDiffusionPipeline, paper: Paper, side: int, guidance: float) -> Tensor:
-    """Draw every question of a paper, with seeds that depend on its place alone."""
-    pictures, batch = [], 128
-    for first in range(0, len(paper.questions), batch):
-        prompts = [question.prompt for question in paper.questions[first : first + batch]]
-        dice = [torch.Generator().manual_seed(first + i) for i in range(len(prompts))]
-        drawn = pipe(
-            prompts,
-            width=side,
-            height=side,
-            num_inference_steps=_STEPS,
-            guidance_scale=guidance,
-            generator=dice,
-            output_type="pt",
-        ).images
-        pictures.append(drawn.float() * 2 - 1)
-    return torch.cat(pictures)
-
-
 def _by_noun(paper: Paper, right: Tensor) -> Scores:
     noun = torch.from_numpy(paper.labels)[:, LABELS.index("noun")]
     names = {name: next(i for i, n in enumerate(NOUNS) if n.names[0] == name) for name in _EDGED}
@@ -177,25 +156,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--judge", type=Path, required=True, help="judge.safetensors")
     parser.add_argument("--count", type=int, default=600, help="questions a paper")
     parser.add_argument("--sides", type=int, nargs="+", default=[128, 192, 256])
-    parser.add_argument("--guidance", type=float, default=2.0)
-    parser.add_argument("--sampler", choices=RECIPES, default="dpmpp_2m")
+    parser.add_argument("--guidance", type=float, default=GUIDANCE)
+    parser.add_argument("--sampler", choices=RECIPES, default=SAMPLER)
     options = phase_arguments(parser, arguments, EvaluateOptions(), seconds=0)
     device, log = phase_device(), Log(options.out, "evaluate")
     torch.backends.cudnn.benchmark = False
-    precision = torch.float16 if device.type == "cuda" else torch.float32
-    pipe = StableDiffusionPipeline.from_pretrained(
-        options.model, dtype=precision, local_files_only=True
-    )
-    pipe.scheduler = make_scheduler(options.sampler, pipe.scheduler.config, seed=0)
-    pipe.to(device)
-    pipe.set_progress_bar_config(disable=True)
+    pipe = open_model(options.model, device=device, sampler=options.sampler)
     exam = papers(options.count)
     examiner = Examiner(load_judge(options.judge, device), device, 5 * options.count)
     controls = _controls(examiner, exam, device, pipe)
     results: dict[str, object] = {"controls": controls}
     for side in options.sides:
         for paper in exam:
-            pictures = answer(pipe, paper, side, options.guidance)
+            prompts = [question.prompt for question in paper.questions]
+            pictures = draw(pipe, prompts, side, options.guidance)
             scores, true_outline = examiner.mark(pictures, paper)
             results[f"{paper.name}, {side}"] = scores | {
                 "edged outlines": _by_noun(paper, true_outline)
