@@ -8,7 +8,7 @@ import torch
 
 from engines.diffusers.checkpoint import Checkpoint
 from engines.diffusers.conditioning import Conditioning
-from engines.diffusers.plan import MOST_WEIGHT, Pass, Worn
+from engines.diffusers.plan import Pass, Worn
 from engines.diffusers.windows import Window, windows
 from engines.errors import InvalidSpecError
 from engines.prompts import parse_prompt
@@ -60,13 +60,10 @@ def encode(
         cache: Encoded prompts of earlier pictures.
 
     Raises:
-        InvalidSpecError: more layers are to be skipped than the text encoder has, or a word
-            weighs more than any number format bears.
+        InvalidSpecError: more layers are to be skipped than the text encoder has.
     """
     guided = spec.cfg > 1
     texts = [spec.negative_prompt, spec.prompt] if guided else [spec.prompt]
-    for text, name in zip(reversed(texts), ("prompt", "negative_prompt"), strict=False):
-        _check_weights(text, name)
     lengths = [_length(text, checkpoint) for text in texts]
     encoded = [
         _cached(text, checkpoint, (part.loras, spec.clip_skip), max(lengths), cache)
@@ -81,13 +78,6 @@ def encode(
         return Conditioning(embeds)
     pooled = torch.cat([pooled for _, pooled in encoded if pooled is not None]).to(embeds)
     return Conditioning(embeds, pooled, _size_ids(checkpoint, part.size, guided=guided).to(embeds))
-
-
-def _check_weights(text: str, name: str) -> None:
-    for fragment in parse_prompt(text):
-        if abs(fragment.weight) > MOST_WEIGHT:
-            detail = f"a word weighs {fragment.weight:g}, and {MOST_WEIGHT:g} is the most"
-            raise InvalidSpecError(detail, field=name)
 
 
 def _size_ids(checkpoint: Checkpoint, size: tuple[int, int], *, guided: bool) -> torch.Tensor:

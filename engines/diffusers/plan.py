@@ -11,12 +11,13 @@ from engines.diffusers.library import Library, Shelved
 from engines.diffusers.recipes import SAMPLERS
 from engines.errors import InvalidSpecError
 from engines.fitting import goes_with, misfit, no_sampler, refused_sampler
+from engines.prompts import parse_prompt
 from engines.spec import LANCZOS, LATENT, Control, GenerationSpec, Lora, Tiling
 
 GRID = 8
 """Sides are multiples of this many pixels: one latent."""
 
-MOST_WEIGHT = 100.0
+_MOST_WEIGHT = 100.0
 """Of a word or a LoRA: far beyond what draws anything, and within what half precision bears."""
 
 _STRETCH = 1 / 16
@@ -171,11 +172,21 @@ def _check(spec: GenerationSpec, model: Shelved) -> None:
         raise no_sampler(spec.sampler, SAMPLERS, model.info.refused_samplers)
     if spec.mask is not None and spec.init_image is None:
         raise InvalidSpecError("a mask needs an init image", field="mask")
+    _check_words(spec.prompt, "prompt")
+    if spec.cfg > 1:
+        _check_words(spec.negative_prompt, "negative_prompt")
+
+
+def _check_words(text: str, field: str) -> None:
+    for fragment in parse_prompt(text):
+        if abs(fragment.weight) > _MOST_WEIGHT:
+            detail = f"a word weighs {fragment.weight:g}, and {_MOST_WEIGHT:g} is the most"
+            raise InvalidSpecError(detail, field=field)
 
 
 def _worn(lora: Lora, file: Shelved) -> Worn:
-    if not abs(lora.weight) <= MOST_WEIGHT:  # nor is it any that is no number
-        detail = f"{lora.name} has the weight {lora.weight:g}, and {MOST_WEIGHT:g} is the most"
+    if not abs(lora.weight) <= _MOST_WEIGHT:  # nor is it any that is no number
+        detail = f"{lora.name} has the weight {lora.weight:g}, and {_MOST_WEIGHT:g} is the most"
         raise InvalidSpecError(detail, field="loras")
     return Worn(file.info.name, file.path, file.mark, lora.weight)
 
