@@ -133,4 +133,4 @@ def _middlewares(settings: Settings) -> list[Middleware]:
     """
     tracing = [traced] if settings.otel_exporter_otlp_endpoint else []
     cross = [preflights(settings.allowed_origins)] if settings.allowed_origins else []
-    return [*tracing, gallery.readable, gallery.welcome, translated, *cross, guard(settings)]
+    return [*tracing, gallery.readable, translated, *cross, guard(settings)]

@@ -10,14 +10,13 @@ from aiohttp.typedefs import Handler
 
 from scheduler.errors import NotStoredError
 from service.keys import CATALOGUE, KEYS, OBJECTS, SCHEDULER
-from service.middleware import COOKIE, GALLERY, is_page
+from service.middleware import COOKIE, is_page, reads_html
 from service.problems import DOCUMENT, RequestError
 
 routes = web.RouteTableDef()
 
 _PAGE = 48
 _CURSOR = re.compile(r"[0-9a-f]{1,16}")
-_NEVER = re.compile(r"\bq\s*=\s*0(\.0*)?\s*(;|$)")
 _MONTH_SECONDS = 30 * 24 * 3600
 _LONGEST_PROMPT = 8000
 _KEPT_HEADERS = (hdrs.ALLOW, hdrs.RETRY_AFTER)
@@ -39,19 +38,11 @@ _NOT_LIKE = ("init_image", "strength", "count")
 
 
 @web.middleware
-async def welcome(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Lead who opens the bare address in a browser to the gallery; programs get their answer."""
-    if request.path == "/" and _reads_html(request):
-        raise web.HTTPSeeOther(GALLERY)
-    return await handler(request)
-
-
-@web.middleware
 async def readable(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Tell a refusal in a page of the gallery's look to who asked for one of its pages."""
     answer = await handler(request)
     problem = answer.get(DOCUMENT)
-    if problem is None or not is_page(request) or not _reads_html(request):
+    if problem is None or not is_page(request) or not reads_html(request):
         return answer
     page = aiohttp_jinja2.render_template(
         "refusal.html", request, {"problem": problem}, status=answer.status
@@ -59,17 +50,6 @@ async def readable(request: web.Request, handler: Handler) -> web.StreamResponse
     kept = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
     page.headers.update({**kept, hdrs.VARY: hdrs.ACCEPT, hdrs.CACHE_CONTROL: "no-store"})
     return page
-
-
-def _reads_html(request: web.Request) -> bool:
-    """Say whether the caller names HTML among what it reads (RFC 9110, section 12.5.1).
-
-    Browsers do when somebody opens a page; scripts and tools say nothing, or that all will do.
-    """
-    kinds = (part.partition(";") for part in request.headers.get(hdrs.ACCEPT, "").split(","))
-    return any(
-        kind.strip().lower() == "text/html" and not _NEVER.search(how) for kind, _, how in kinds
-    )
 
 
 @routes.get("/vision")

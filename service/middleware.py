@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
@@ -29,6 +29,8 @@ _tracer = trace.get_tracer("kitty_images.service")
 _HOST = re.compile(r"\[(?P<address>[^\]]*)\](:\d+)?|(?P<name>[^:]*)(:\d+)?")
 _PRIVATE_ENDINGS = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 """Names under these are given out inside a network, never in the public name system."""
+
+_NEVER = re.compile(r"\bq\s*=\s*0(\.0*)?\s*(;|$)")
 
 _HTTP_CODES = {404: "no_such_path", 405: "method_not_allowed", 413: "body_too_large"}
 
@@ -157,6 +159,17 @@ def _is_near(
 def is_page(request: web.Request) -> bool:
     """Say whether this is a page of the gallery, where people meet the refusal."""
     return request.path == GALLERY or request.path.startswith(f"{GALLERY}/")
+
+
+def reads_html(request: web.Request) -> bool:
+    """Say whether the caller names HTML among what it reads (RFC 9110, section 12.5.1).
+
+    Browsers do when somebody opens a page; scripts and tools say nothing, or that all will do.
+    """
+    kinds = (part.partition(";") for part in request.headers.get(hdrs.ACCEPT, "").split(","))
+    return any(
+        kind.strip().lower() == "text/html" and not _NEVER.search(how) for kind, _, how in kinds
+    )
 
 
 def _given_token(request: web.Request) -> str:

@@ -8,6 +8,7 @@ from scheduler.station import Station
 from service.api.body import reply
 from service.calls import Call, described
 from service.keys import CLOCK, JOURNAL, METRICS, MODELS, SCHEDULER
+from service.middleware import GALLERY, reads_html
 from service.queries import Query, read_query
 from service.views.standing import (
     EngineList,
@@ -76,8 +77,10 @@ async def stats(request: web.Request) -> web.Response:
 
 @routes.get("/")
 @described(Call(section="operations", answer=RootView))
-async def root(_: web.Request) -> web.Response:
-    """Say that we are here; KITTY's start script waits for this."""
+async def root(request: web.Request) -> web.Response:
+    """Say that we are here; KITTY's start script waits for this. A browser gets the gallery."""
+    if reads_html(request):
+        raise web.HTTPSeeOther(GALLERY)
     answer: RootView = {
         "service": "kitty-images",
         "gallery": "/vision",
