@@ -1,5 +1,6 @@
 """Numbers that run over: each picture climbs the precision ladder by itself."""
 
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +21,30 @@ from tests.fakes.drawing import SPEC, draw, pixels_of
 from tests.fakes.pictures import gradient, png_of
 from tests.fakes.turn import GateTurn
 
+RunOver = Callable[[Callable[[Any, Any], bool]], None]
+
 
 @pytest.fixture
 def half(make_engine: Any) -> DiffusersEngine:
     """An engine that starts with bfloat16, which a CPU can do, too."""
     return make_engine(precision="bf16")
+
+
+@pytest.fixture
+def run_over(monkeypatch: pytest.MonkeyPatch) -> RunOver:
+    """Has the numbers of those sessions run over that a test chooses, by checkpoint and session."""
+    real = runner_module.step
+
+    def choose(concerned: Callable[[Any, Any], bool]) -> None:
+        def step(sessions: Any, checkpoint: Any, **tools: Any) -> None:
+            real(sessions, checkpoint, **tools)
+            for one in sessions:
+                if concerned(checkpoint, one):
+                    one.latents = one.latents * float("nan")
+
+        monkeypatch.setattr(runner_module, "step", step)
+
+    return choose
 
 
 def test_the_ladder_climbs_to_single_precision() -> None:
@@ -88,17 +108,9 @@ async def test_a_picture_that_runs_over_everywhere_is_an_error(
 
 
 async def test_latents_that_run_over_are_drawn_again_in_single_precision(
-    half: DiffusersEngine, monkeypatch: pytest.MonkeyPatch
+    half: DiffusersEngine, run_over: RunOver
 ) -> None:
-    real = runner_module.step
-
-    def poisoned(sessions: Any, checkpoint: Any, **tools: Any) -> None:
-        real(sessions, checkpoint, **tools)
-        if checkpoint.dtype == torch.bfloat16:
-            for session in sessions:
-                session.latents = session.latents * float("nan")
-
-    monkeypatch.setattr(runner_module, "step", poisoned)
+    run_over(lambda checkpoint, _: checkpoint.dtype == torch.bfloat16)
     picture, _ = await draw(half, SPEC)
     assert picture.facts["precision"] == "fp32"
     assert pixels_of(picture.png).std() > 1
@@ -124,17 +136,13 @@ async def test_a_picture_that_is_flat_at_every_precision_was_drawn_so(
 
 
 @pytest.fixture
-def poisonous(monkeypatch: pytest.MonkeyPatch) -> None:
+def poisonous(run_over: RunOver) -> None:
     """Pictures of guidance 3 run over in half precision, those of guidance 4 always do."""
-    real = runner_module.step
-
-    def step(sessions: Any, checkpoint: Any, **tools: Any) -> None:
-        real(sessions, checkpoint, **tools)
-        for one in sessions:
-            if one.cfg == 4.0 or (one.cfg == 3.0 and checkpoint.dtype == torch.bfloat16):
-                one.latents = one.latents * float("nan")
-
-    monkeypatch.setattr(runner_module, "step", step)
+    run_over(
+        lambda checkpoint, one: (
+            one.cfg == 4.0 or (one.cfg == 3.0 and checkpoint.dtype == torch.bfloat16)
+        )
+    )
 
 
 @pytest.mark.usefixtures("poisonous")
@@ -169,17 +177,13 @@ async def test_a_picture_that_runs_over_everywhere_slows_nobody_else_down(
 
 
 async def test_it_is_the_model_that_ran_over_that_climbs(
-    half: DiffusersEngine, monkeypatch: pytest.MonkeyPatch
+    half: DiffusersEngine, run_over: RunOver
 ) -> None:
-    real = runner_module.step
-
-    def step(sessions: Any, checkpoint: Any, **tools: Any) -> None:
-        real(sessions, checkpoint, **tools)
-        if (checkpoint.shelved.info.name, checkpoint.dtype) == ("tiny-refiner", torch.bfloat16):
-            for one in sessions:
-                one.latents = one.latents * float("nan")
-
-    monkeypatch.setattr(runner_module, "step", step)
+    run_over(
+        lambda checkpoint, _: (
+            (checkpoint.shelved.info.name, checkpoint.dtype) == ("tiny-refiner", torch.bfloat16)
+        )
+    )
     spec = replace(SPEC, model="tiny-sdxl", refiner=Refiner("tiny-refiner", start=0.5))
     picture, _ = await draw(half, spec)
     assert picture.facts["precision"] == "bf16+vae-fp32"
@@ -187,17 +191,9 @@ async def test_it_is_the_model_that_ran_over_that_climbs(
 
 
 async def test_what_fell_short_is_said_once_however_often_it_is_drawn(
-    half: DiffusersEngine, monkeypatch: pytest.MonkeyPatch, photo: InputRef
+    half: DiffusersEngine, run_over: RunOver, photo: InputRef
 ) -> None:
-    real = runner_module.step
-
-    def step(sessions: Any, checkpoint: Any, **tools: Any) -> None:
-        real(sessions, checkpoint, **tools)
-        if checkpoint.dtype == torch.bfloat16:
-            for one in sessions:
-                one.latents = one.latents * float("nan")
-
-    monkeypatch.setattr(runner_module, "step", step)
+    run_over(lambda checkpoint, _: checkpoint.dtype == torch.bfloat16)
     half._furnishing.inputs.keep(png_of(gradient(64, 64)), field="init_image")
     hires = Hires(scale=2.0, strength=1.0)
     picture, _ = await draw(half, replace(SPEC, init_image=photo, strength=0.1, hires=hires))
