@@ -24,6 +24,9 @@ from ops.train.scene import draw_any
 from ops.train.words import BACKGROUNDS, NOUNS, PAINTS
 
 SIDE: Final = 128
+KEPT: Final = Path(__file__).with_name("judge.safetensors")
+"""The judge that comes with the recipe, so that figures can be compared without training one."""
+
 _SEED: Final = 37
 _PEAK: Final = 2e-3
 _BATCH: Final = 384

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from ops.train.exam import papers
-from ops.train.judge import Judge, bend
+from ops.train.judge import KEPT, Judge, bend, load_judge
 from ops.train.measure import Palette, corners, lab, measurable, middle
 from ops.train.outline import traceable
 from ops.train.pool import LABELS, to_float
@@ -58,3 +58,15 @@ def test_the_judge_looks_at_the_whole_and_at_both_halves() -> None:
     verdict = Judge().eval()(torch.zeros(2, 3, 128, 128))
     assert verdict.nouns.shape[:2] == verdict.paints.shape[:2] == (2, 3)
     assert verdict.bent.shape == (2,)
+
+
+@torch.no_grad()
+def test_the_kept_judge_names_what_renders_show_and_sees_that_they_are_bent() -> None:
+    judge, paper = load_judge(KEPT, CPU), papers(24)[0]
+    pictures = to_float(render(paper.records, 128, 128, CPU))
+    facts, verdict = torch.from_numpy(paper.labels.astype(np.int64)), judge(pictures)
+    assert (verdict.nouns[:, 0].argmax(-1) == facts[:, LABELS.index("noun")]).sum() >= 23
+    assert (verdict.paints[:, 0].argmax(-1) == facts[:, LABELS.index("paint")]).sum() >= 22
+    torch.manual_seed(0)
+    bent = judge(bend(pictures, torch.full((24,), 1.5))).bent
+    assert bent.min() > verdict.bent.median()
