@@ -1,4 +1,4 @@
-"""Examine a model: ``python -m ops.train.evaluate --model DIR --judge FILE --out DIR``.
+"""Examine a model: ``python -m ops.train.evaluate --model DIR --out DIR``.
 
 Everything is reported for real renders too, and for renders bent on purpose: the judge's limits.
 """
@@ -16,7 +16,7 @@ from torch.nn import functional
 from engines.diffusers.recipes import RECIPES
 from ops.train.drawing import GUIDANCE, SAMPLER, draw, open_model
 from ops.train.exam import Paper, papers
-from ops.train.judge import SIDE, Judge, bend, load_judge
+from ops.train.judge import KEPT, SIDE, Judge, bend, load_judge
 from ops.train.measure import Palette, corners, measurable, middle
 from ops.train.outline import traceable, wobble
 from ops.train.pool import LABELS, Drawing, to_float
@@ -153,7 +153,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--model", type=Path, required=True, help="a StableDiffusionPipeline folder"
     )
-    parser.add_argument("--judge", type=Path, required=True, help="judge.safetensors")
+    parser.add_argument("--judge", type=Path, default=KEPT, help="another judge.safetensors")
     parser.add_argument("--count", type=int, default=600, help="questions a paper")
     parser.add_argument("--sides", type=int, nargs="+", default=[128, 192, 256])
     parser.add_argument("--guidance", type=float, default=GUIDANCE)
